@@ -1,0 +1,51 @@
+/**
+ * Everything that must hold before a commit: format, lint, types, tidy, then `deno task test` as the
+ * README tells a newcomer. Ends with `N passed, N failed`; each of the first four counts as one.
+ * May import: scripts/tools.
+ * @module
+ */
+import { countLine, print, ROOT, run, runScript } from "./tools.ts";
+
+const CHECKS: readonly (readonly [name: string, args: readonly string[]])[] = [
+  ["format", ["fmt", "--check", "--quiet"]],
+  ["lint", ["lint", "--quiet"]],
+  ["types", ["task", "--quiet", "check"]],
+  ["tidy", ["task", "--quiet", "tidy"]],
+];
+
+/** Runs the tests, shows what they print and returns the counts of their last line. */
+async function runTests(): Promise<{ passed: number; failed: number }> {
+  const child = new Deno.Command("sh", {
+    args: ["scripts/deno", "task", "--quiet", "test"],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  let tail = "";
+  const text = new TextDecoder();
+  for await (const chunk of child.stdout) {
+    Deno.stdout.writeSync(chunk);
+    tail = (tail + text.decode(chunk, { stream: true })).slice(-1000);
+  }
+  const { code } = await child.status;
+  const counts = tail.trimEnd().match(/(?:^|\n)(\d+) passed, (\d+) failed$/);
+  const passed = Number(counts?.[1] ?? 0);
+  const failed = Number(counts?.[2] ?? 0);
+  return code !== 0 && failed === 0 ? { passed, failed: 1 } : { passed, failed };
+}
+
+await runScript(async () => {
+  let passed = 0, failed = 0;
+  for (const [name, args] of CHECKS) {
+    print(`${name} ...`);
+    const { code } = await run(Deno.execPath(), args, { show: true });
+    print(`${name} ... ${code === 0 ? "ok" : "FAILED"}`);
+    if (code === 0) passed++;
+    else failed++;
+  }
+  const tests = await runTests();
+  passed += tests.passed;
+  failed += tests.failed;
+  print(countLine(passed, failed));
+  return failed === 0 ? 0 : 1;
+});
