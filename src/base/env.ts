@@ -1,0 +1,80 @@
+/**
+ * All that is not deterministic comes in by one `Env`: clock, randomness, log. So faults replay from a
+ * seed, and no other module reads the time. May import: nothing.
+ * @module
+ */
+
+export interface Clock {
+  /** Milliseconds since the epoch, for people and files; never for differences. */
+  now(): number;
+  /** Milliseconds from an arbitrary start that never go back. */
+  monotonic(): number;
+  /** Resolves after `ms`, or early (never rejects) when `signal` aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `work` after `ms`, unless the returned function was called before. */
+  after(ms: number, work: () => void): () => void;
+}
+
+export interface Random {
+  /** In [0, 1). */
+  fraction(): number;
+  /** 64 random bits as 16 hex digits, never all zero. */
+  id(): string;
+}
+
+export type LogFields = Readonly<Record<string, unknown>>;
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** One line an event. `message` is a constant sentence, what varies goes into `fields`. */
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** The same log with these fields on every line. */
+  with(fields: LogFields): Log;
+}
+
+export interface Env {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep(ms, signal) {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal?.addEventListener("abort", done, { once: true });
+    });
+  },
+  after(ms, work) {
+    const timer = setTimeout(work, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+export const systemRandom: Random = {
+  fraction: () => Math.random(),
+  id() {
+    const words = crypto.getRandomValues(new Uint32Array(2));
+    words[0] = words[0]! | 1; // never all zero
+    return Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("");
+  },
+};
+
+export const silentLog: Log = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  with: () => silentLog,
+};

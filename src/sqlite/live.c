@@ -1,0 +1,81 @@
+/*
+** SQLite and the few lines that FFI cannot do well. Compiled as one unit: sqlite3.c is included, so
+** the static functions of its unix VFS can be called by name.
+**
+**   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
+**                  it back, so that the lock is never free, not even for the time of a checkpoint.
+**   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
+*/
+#include "sqlite3.c"
+
+#define LIVE_API __attribute__((visibility("default")))
+#define LIVE_CKPT 1    /* WAL_CKPT_LOCK */
+#define LIVE_RECOVER 2 /* WAL_RECOVER_LOCK */
+
+/*
+** xShmLock of the worker. The control connection of this process holds CKPT shared for good: a POSIX
+** lock belongs to the process, and F_SETLK converts it atomically, so "lock" upgrades what is held
+** and "unlock" downgrades it. Recovery asks for CKPT and RECOVER in one call (n==2).
+*/
+static int liveShmLock(sqlite3_file *fd, int ofst, int n, int flags){
+  unixFile *p = (unixFile*)fd;
+  int rc, lock = flags & SQLITE_SHM_LOCK;
+  if( ofst!=LIVE_CKPT ) return unixShmLock(fd, ofst, n, flags);
+  if( p->pShm==0 ) return SQLITE_IOERR_SHMLOCK;
+  sqlite3_mutex_enter(p->pShm->pShmNode->pShmMutex);
+  rc = unixShmSystemLock(p, lock ? F_WRLCK : F_RDLCK, UNIX_SHM_BASE+LIVE_CKPT, 1);
+  sqlite3_mutex_leave(p->pShm->pShmNode->pShmMutex);
+  if( n==1 || rc ) return rc;
+  rc = unixShmLock(fd, LIVE_RECOVER, n-1, flags);
+  if( rc && lock ) liveShmLock(fd, LIVE_CKPT, 1, SQLITE_SHM_UNLOCK|SQLITE_SHM_EXCLUSIVE);
+  return rc;
+}
+
+/* Makes db the worker. The control connection must hold CKPT shared for as long as db is open. */
+LIVE_API int live_worker(sqlite3 *db){
+  static sqlite3_io_methods methods; /* a copy of the unix VFS's, made once for all workers */
+  static int ready = 0;
+  sqlite3_file *f = 0;
+  int rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f);
+  if( rc ) return rc;
+  if( f==0 || f->pMethods==0 || f->pMethods->iVersion<2 ) return SQLITE_MISUSE;
+  if( f->pMethods->xShmLock!=(ready ? liveShmLock : unixShmLock) && f->pMethods->xShmLock!=unixShmLock ){
+    return SQLITE_MISUSE;
+  }
+  if( !ready ){
+    methods = *f->pMethods;
+    methods.xShmLock = liveShmLock;
+    ready = 1;
+  }
+  f->pMethods = &methods;
+  return SQLITE_OK;
+}
+
+/* The file behind "main" (wal==0) or its WAL (wal==1); 0 if there is none. */
+LIVE_API sqlite3_file *live_file(sqlite3 *db, int wal){
+  sqlite3_file *f = 0;
+  int op = wal ? SQLITE_FCNTL_JOURNAL_POINTER : SQLITE_FCNTL_FILE_POINTER;
+  if( sqlite3_file_control(db, "main", op, &f) ) return 0;
+  return f && f->pMethods ? f : 0;
+}
+
+LIVE_API int live_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at){
+  return f->pMethods->xRead(f, p, n, at);
+}
+LIVE_API int live_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at){
+  return f->pMethods->xWrite(f, p, n, at);
+}
+LIVE_API int live_sync(sqlite3_file *f){ return f->pMethods->xSync(f, SQLITE_SYNC_NORMAL); }
+LIVE_API int live_size(sqlite3_file *f, sqlite3_int64 *size){ return f->pMethods->xFileSize(f, size); }
+LIVE_API int live_shm_map(sqlite3_file *f, int region, int extend, void **p){
+  return f->pMethods->xShmMap(f, region, 32768, extend, (void volatile**)p);
+}
+LIVE_API int live_shm_lock(sqlite3_file *f, int slot, int n, int flags){
+  return f->pMethods->xShmLock(f, slot, n, flags);
+}
+LIVE_API void live_shm_barrier(sqlite3_file *f){ f->pMethods->xShmBarrier(f); }
+
+/* sqlite3_db_config is variadic, which FFI cannot call on every platform. */
+LIVE_API int live_db_config(sqlite3 *db, int op, int value){
+  return sqlite3_db_config(db, op, value, (int*)0);
+}
