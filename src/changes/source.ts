@@ -1,0 +1,52 @@
+/**
+ * The waist of the design: who can answer "what is newer than this?". A local database and the HTTP
+ * client both do, so a cascade has no code of its own, and a test joins two databases without HTTP.
+ * Types only. May import: base/.
+ * @module
+ */
+import type { Bytes, Words } from "../base/bytes.ts";
+import type { Epoch, Position, Txid } from "../base/types.ts";
+
+export interface ChangesRequest {
+  /** What the asker has; absent: nothing, so the first answer is a first copy. */
+  readonly since?: Position;
+  /** Hash of the asker's database at `since`: equal txids with unequal hashes are not equal. */
+  readonly hash?: Words;
+  /** Pages wanted in the first answer besides those newer than `since` (repair), ascending. */
+  readonly wanted?: readonly number[];
+}
+
+export interface HashesRequest {
+  /** Blocks whose page hashes are wanted; absent: the hash of every block. */
+  readonly blocks?: readonly number[];
+}
+
+/** How far an asker is; sent back beside the stream. */
+export interface Report {
+  readonly epoch: Epoch;
+  /** Newest txid of which all bytes have come, of which all is fsynced, that readers see. */
+  readonly received: Txid;
+  readonly durable: Txid;
+  readonly applied: Txid;
+}
+
+export interface ChangeSource {
+  /**
+   * Yields a hello record, then waits until newer than `since` and yields all that is newer as ONE
+   * transaction (begin, pages, commit), then the same again from there, with a heartbeat each second
+   * in between; ends only by `signal`. The next answer begins when the last byte of this one has
+   * been taken: a slow asker gets fewer, larger answers and costs no memory.
+   *
+   * A yielded buffer is never written again: it may be shared with other askers.
+   * @throws {LiveError} "position_gone" if `since` is not of this history: compare hashes instead;
+   * "not_ready" while the database cannot be read yet.
+   * Source: docs/PROTOCOL.md "Stream".
+   */
+  changes(request: ChangesRequest, signal: AbortSignal): AsyncIterable<Bytes>;
+
+  /** Yields a hello record, then hashes records. @throws {LiveError} "not_ready". */
+  hashes(request: HashesRequest, signal: AbortSignal): AsyncIterable<Bytes>;
+
+  /** Tells how far the asker is; never throws, a lost report is followed by the next one. */
+  report(report: Report, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,73 @@
+/**
+ * The pages of an answer that is not committed yet: page number, hash and frame of each copy, in the
+ * order they came. No I/O. May import: base/, pages/.
+ * @module
+ */
+import type { Words } from "../base/bytes.ts";
+import type { Txid } from "../base/types.ts";
+import type { PageIndex } from "./page_index.ts";
+
+const WORDS = 4;
+const INITIAL = 256;
+
+export class PendingPages {
+  #words = new Uint32Array(WORDS * INITIAL);
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(pgno: number, hash: Words, frame: number): void {
+    const at = WORDS * this.#count++;
+    if (at === this.#words.length) {
+      const grown = new Uint32Array(2 * this.#words.length);
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    this.#words[at] = pgno;
+    this.#words[at + 1] = hash.high;
+    this.#words[at + 2] = hash.low;
+    this.#words[at + 3] = frame;
+  }
+
+  clear(): void {
+    this.#count = 0;
+    if (this.#words.length > WORDS * 65536) this.#words = new Uint32Array(WORDS * INITIAL);
+  }
+
+  pgno(nth: number): number {
+    return this.#words[WORDS * nth]!;
+  }
+
+  /** The hash that `index` would have with these pages and `pageCount` pages in all. */
+  hashWith(index: PageIndex, pageCount: number): Words {
+    let { high, low } = index.hash;
+    const toggle = (hash: Words): void => {
+      high ^= hash.high;
+      low ^= hash.low;
+    };
+    const last = new Map<number, number>(); // the last copy of a page counts
+    for (let nth = 0; nth < this.#count; nth++) last.set(this.pgno(nth), nth);
+    for (const [pgno, nth] of last) {
+      if (pgno > pageCount) continue;
+      toggle(index.hashOf(pgno));
+      toggle({ high: this.#words[WORDS * nth + 1]!, low: this.#words[WORDS * nth + 2]! });
+    }
+    for (let pgno = pageCount + 1; pgno <= index.pageCount; pgno++) toggle(index.hashOf(pgno));
+    return { high: high >>> 0, low: low >>> 0 };
+  }
+
+  /** Enters them into `index` as of `txid`. */
+  commitTo(index: PageIndex, pageCount: number, txid: Txid): void {
+    index.resize(pageCount);
+    for (let nth = 0; nth < this.#count; nth++) {
+      const at = WORDS * nth;
+      const pgno = this.#words[at]!;
+      if (pgno > pageCount) continue;
+      const frame = this.#words[at + 3]!;
+      index.record(pgno, this.#words[at + 1]!, this.#words[at + 2]!, txid, frame);
+    }
+    this.clear();
+  }
+}

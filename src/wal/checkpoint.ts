@@ -1,0 +1,76 @@
+/**
+ * When to checkpoint, and when a log that begins anew is the one we expected. Rules only, pure
+ * functions: node/ does what they say. May import: base/.
+ *
+ * The one invariant they guard: every frame <= nBackfill has been read, or the log is pinned. A log
+ * can restart only at mxFrame == nBackfill, and only a holder of CKPT (we) raises nBackfill; so no
+ * frame is overwritten before it was read.
+ * @module
+ */
+
+export interface LogState {
+  /** Last committed frame. */
+  readonly mxFrame: number;
+  readonly backfilled: number;
+}
+
+export interface CheckpointLimits {
+  /** Frames from which a pass is made. */
+  readonly soft: number;
+  /** Frames from which the write lock may be taken for a moment; 0 = never. */
+  readonly hard: number;
+}
+
+/** So few new frames are not worth two fsyncs. */
+const WORTH_A_PASS = 250;
+/** The gap that a pass leaves when the application commits meanwhile, small enough to try at once. */
+const SMALL_GAP = 32;
+/** Small enough to be backfilled under the write lock. */
+const TAIL_UNDER_LOCK = 64;
+
+export type PassReason = "limit" | "rest" | "interval";
+
+/** Why a checkpoint pass is due now, or undefined. `quietMs`: since the last commit seen. */
+export function passDue(
+  log: LogState,
+  limits: CheckpointLimits,
+  quietMs: number,
+  sincePassMs: number,
+  intervalMs: number,
+): PassReason | undefined {
+  const waiting = log.mxFrame - log.backfilled;
+  if (waiting <= 0) return undefined;
+  if (log.mxFrame >= limits.soft) {
+    if (waiting >= Math.min(WORTH_A_PASS, limits.soft)) return "limit";
+    if (quietMs >= 500) return "rest";
+  }
+  return sincePassMs >= intervalMs && quietMs >= 500 ? "interval" : undefined;
+}
+
+/** After a pass: the writer committed in between, and one more small pass may reach the end. */
+export function worthAnotherPass(log: LogState, limits: CheckpointLimits, done: number): boolean {
+  const waiting = log.mxFrame - log.backfilled;
+  return log.mxFrame >= limits.soft && waiting > 0 && waiting <= SMALL_GAP && done < 6;
+}
+
+/** Past the hard limit: passes first, at most three, until the tail is short enough for the lock. */
+export function mayTakeWriteLock(log: LogState, limits: CheckpointLimits): boolean {
+  return limits.hard > 0 && log.mxFrame >= limits.hard;
+}
+
+export function tailIsShort(log: LogState): boolean {
+  return log.mxFrame - log.backfilled <= TAIL_UNDER_LOCK;
+}
+
+/**
+ * True if a log with new salts is the application's own restart of the log we have read to its end:
+ * all we know of is backfilled by us and read, and SQLite counted salt1 up. A log that was empty
+ * (never had a frame) may draw both salts anew.
+ */
+export function expectedRestart(
+  before: { readonly salt1: number; readonly last: number; readonly backfilled: number },
+  after: { readonly salt1: number },
+): boolean {
+  if (before.last !== before.backfilled) return false;
+  return before.last === 0 || after.salt1 === ((before.salt1 + 1) >>> 0);
+}
