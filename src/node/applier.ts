@@ -1,0 +1,186 @@
+/**
+ * Applies answers to a readable replica: one answer is one transaction of its WAL. May import: base/,
+ * pages/, wal/, changes/, node/.
+ *
+ * Invariants: WRITE and CKPT are held by us as long as the database is open (nobody else needs them
+ * on a guarded file); nothing becomes visible whose hash is not what the upstream said; what is about
+ * to be is written down before it is published, so a restart finds exactly where it was.
+ * @module
+ */
+import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { LiveError } from "../base/errors.ts";
+import type { ShmLock } from "../base/io.ts";
+import type { Position } from "../base/types.ts";
+import type { Begin, Commit, Pages } from "../changes/records.ts";
+import { hashPage } from "../pages/hash.ts";
+import type { PageIndex } from "../pages/page_index.ts";
+import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
+import { PendingPages } from "../pages/pending.ts";
+import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
+import { WalWriter } from "../wal/writer.ts";
+import type { Counters } from "./counters.ts";
+import type { DatabaseHandle } from "./handle.ts";
+import type { Target } from "./target.ts";
+
+export interface ApplierOptions {
+  readonly handle: DatabaseHandle;
+  readonly index: PageIndex;
+  readonly counters: Counters;
+  /** Frames from which the log is checkpointed, and from which an answer waits for that. */
+  readonly soft: number;
+  readonly hard: number;
+  /** Written down before a transaction becomes visible: it will be at `commit`. */
+  willBeAt(commit: Commit): void;
+  isAt(position: Position): void;
+}
+
+export class Applier implements Target {
+  readonly index: PageIndex;
+  readonly #options: ApplierOptions;
+  readonly #handle: DatabaseHandle;
+  readonly #env: Env;
+  readonly #writer: WalWriter;
+  readonly #pending = new PendingPages();
+  readonly #hash = new Uint32Array(2);
+  readonly #page1: Bytes;
+  #writeLock: ShmLock | undefined;
+  #header: WalIndexHeader;
+  #checkpointing: Promise<void> | undefined;
+  #backOffUntil = 0;
+
+  /** Takes WRITE. @throws {LiveError} "busy" if somebody writes. */
+  constructor(options: ApplierOptions, env: Env) {
+    this.#options = options;
+    this.#handle = options.handle;
+    this.index = options.index;
+    this.#env = env;
+    this.#writeLock = this.#handle.walIndex.lock(SLOT.write, 1, "exclusive");
+    if (this.#writeLock === undefined) {
+      throw new LiveError("busy", `Another process is writing to "${this.#handle.path}"`);
+    }
+    const header = this.#handle.walIndex.header();
+    if (header === undefined) {
+      this.#writeLock[Symbol.dispose]();
+      throw new LiveError("busy", `The wal-index of "${this.#handle.path}" is being written`);
+    }
+    this.#header = header;
+    const { pageSize } = this.index;
+    this.#page1 = new Uint8Array(pageSize);
+    this.#writer = new WalWriter(this.#handle.wal, this.#handle.walIndex, pageSize, header);
+  }
+
+  get mxFrame(): number {
+    return this.#header.mxFrame;
+  }
+
+  async begin(_begin: Begin): Promise<void> {
+    this.#pending.clear();
+    if (this.#header.mxFrame >= this.#options.hard) {
+      this.#maintain();
+      await this.#checkpointing; // no new frames meanwhile, so it reaches the end
+    }
+    const current = this.#handle.walIndex.header();
+    if (current === undefined || current.mxFrame !== this.#header.mxFrame) {
+      throw new LiveError("corrupt", `Somebody else wrote to "${this.#handle.path}"`);
+    }
+    this.#restartLog();
+    await this.#writer.begin(this.#header, () => Math.floor(this.#env.random.fraction() * 2 ** 32));
+  }
+
+  pages(pages: Pages): void {
+    for (let nth = 0; nth < pages.count; nth++) {
+      const pgno = pages.pgno(nth);
+      let page = pages.page(nth);
+      const hash = pages.hash(nth);
+      hashPage(page, pgno, this.#hash, 0);
+      if (pgno === 0 || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low) {
+        throw new LiveError("checksum", `Page ${pgno} arrived with another hash`, { pgno });
+      }
+      if (pgno === 1) page = this.#guarded(page);
+      this.#pending.add(pgno, hash, this.#writer.add(pgno, page));
+    }
+  }
+
+  // deno-lint-ignore require-await -- a Target may have to wait, this one must not (no torn state)
+  async commit(commit: Commit): Promise<void> {
+    const hash = this.#pending.hashWith(this.index, commit.pageCount);
+    if (!sameWords(hash, commit.hash)) {
+      this.abort();
+      throw new LiveError(
+        "position_gone",
+        `The upstream's hash is ${formatWords(commit.hash)}, this database's would be ` +
+          formatWords(hash),
+      );
+    }
+    const frames = this.#pending.count;
+    this.#writer.finish(commit.pageCount);
+    this.#options.willBeAt(commit);
+    this.#header = this.#writer.publish(commit.pageCount);
+    this.#pending.commitTo(this.index, commit.pageCount, commit.txid);
+    this.#options.counters.walBytes += frames * (this.index.pageSize + 24);
+    this.#options.isAt({ epoch: commit.epoch, txid: commit.txid });
+    this.#maintain();
+  }
+
+  abort(): void {
+    this.#pending.clear();
+  }
+
+  /** Starts a checkpoint if one is due; also called by the slow timer. */
+  maintain(): void {
+    this.#maintain();
+  }
+
+  /** Waits for the checkpoint and lets others write again (they are still kept out by the guard). */
+  async close(): Promise<void> {
+    await this.#checkpointing;
+    this.#writeLock?.[Symbol.dispose]();
+    this.#writeLock = undefined;
+  }
+
+  /** Page 1 as it lies on this disk: no stock SQLite writes to a file with this write version. */
+  #guarded(page: Bytes): Bytes {
+    this.#page1.set(page);
+    this.#page1[WRITE_VERSION_BYTE] = GUARD_VERSION;
+    return this.#page1;
+  }
+
+  /** Begins the log anew if all of it is in the file and no reader uses it. */
+  #restartLog(): void {
+    const { walIndex } = this.#handle;
+    if (this.#header.mxFrame === 0 || walIndex.backfilled !== this.#header.mxFrame) return;
+    if (this.#handle.working) return;
+    const readers = walIndex.lock(SLOT.read0 + 1, 4, "exclusive");
+    if (readers === undefined) return; // long readers only delay it
+    const salt2 = Math.floor(this.#env.random.fraction() * 2 ** 32);
+    this.#header = walIndex.restart(this.#header, salt2);
+    readers[Symbol.dispose]();
+    this.index.clearFrames();
+    this.#options.counters.logRestarts++;
+  }
+
+  #maintain(): void {
+    const now = this.#env.clock.monotonic();
+    const { mxFrame } = this.#header;
+    if (this.#checkpointing !== undefined || now < this.#backOffUntil) return;
+    if (mxFrame < this.#options.soft || this.#handle.walIndex.backfilled >= mxFrame) return;
+    this.#checkpointing = this.#checkpoint(mxFrame).finally(() => {
+      this.#checkpointing = undefined;
+    });
+  }
+
+  async #checkpoint(target: number): Promise<void> {
+    const { counters } = this.#options;
+    const started = this.#env.clock.monotonic();
+    const result = await this.#handle.checkpoint("passive");
+    counters.checkpoints++;
+    counters.checkpointSeconds += (this.#env.clock.monotonic() - started) / 1000;
+    if (result?.rc === 0 && this.#handle.walIndex.backfilled >= target) return;
+    if (result !== undefined && result.rc !== 0) {
+      counters.checkpointErrors++;
+      this.#env.log.warn("checkpoint failed", { code: result.rc });
+    }
+    this.#backOffUntil = this.#env.clock.monotonic() + 1000; // a reader's mark is in the way
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * A first copy: pages go into `<db>-live/copy`, which becomes the database by link() when it is whole
+ * and has the upstream's hash. Until then there is no file at the replica's path. May import: base/,
+ * pages/, changes/, node/.
+ *
+ * Invariants: never over an existing file (link fails if one has appeared); no SQLite opens the copy
+ * before its descriptor here is closed; a -journal, -wal or -shm left at the target's name is removed
+ * before the link, since SQLite would replay it into the new file.
+ * @module
+ */
+import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { LiveError, messageOf } from "../base/errors.ts";
+import type { ByteFile } from "../base/io.ts";
+import { ZERO_TXID } from "../base/types.ts";
+import type { Begin, Commit, Pages } from "../changes/records.ts";
+import { hashPage } from "../pages/hash.ts";
+import { PageIndex } from "../pages/page_index.ts";
+import {
+  GUARD_VERSION,
+  READ_VERSION_BYTE,
+  WAL_VERSION,
+  WRITE_VERSION_BYTE,
+} from "../pages/page_reader.ts";
+import { scanFile } from "./scan.ts";
+import type { Target } from "./target.ts";
+
+/** fsync now and then, so that the last one is short. */
+const SYNC_BYTES = 64 * 1024 * 1024;
+
+export class Copier implements Target {
+  index: PageIndex;
+  readonly #path: string;
+  readonly #copyPath: string;
+  readonly #file: Deno.FsFile;
+  readonly #hash = new Uint32Array(2);
+  #unsynced = 0;
+  #syncing: Promise<void> | undefined;
+  #done = false;
+
+  /**
+   * Opens or makes the copy's file in `folder`, for the database at `path`.
+   * @throws {LiveError} "disk", "forbidden".
+   */
+  constructor(
+    path: string,
+    folder: string,
+    pageSize: number,
+    private readonly willBeAt: (
+      commit: Commit,
+    ) => void,
+  ) {
+    this.#path = path;
+    this.#copyPath = `${folder}/copy`;
+    this.index = new PageIndex(pageSize);
+    try {
+      this.#file = Deno.openSync(this.#copyPath, { create: true, read: true, write: true });
+    } catch (error) {
+      throw new LiveError("disk", `Cannot make "${this.#copyPath}": ${messageOf(error)}`);
+    }
+  }
+
+  /** Hashes what an interrupted copy left; the bytes that are there already. */
+  async resume(env: Env, progress: (done: number, total: number) => void): Promise<void> {
+    const bytes = this.#file.statSync().size;
+    this.index.resize(Math.floor(bytes / this.index.pageSize));
+    await scanFile({ database: new PlainFile(this.#file) }, this.index, ZERO_TXID, env, progress);
+  }
+
+  // deno-lint-ignore require-await -- a Target may have to wait
+  async begin(begin: Begin): Promise<void> {
+    if (begin.pageCount > this.index.pageCount) this.index.resize(begin.pageCount);
+  }
+
+  pages(pages: Pages): void {
+    const { pageSize } = this.index;
+    for (let nth = 0; nth < pages.count;) {
+      const first = pages.pgno(nth);
+      const start = nth;
+      while (nth < pages.count && pages.pgno(nth) === first + (nth - start)) {
+        this.#check(pages, nth);
+        nth++;
+      }
+      const run = new Uint8Array(
+        pages.page(start).buffer,
+        pages.page(start).byteOffset,
+        (nth - start) * pageSize,
+      );
+      this.#write(run, (first - 1) * pageSize);
+    }
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    this.index.resize(commit.pageCount);
+    if (!sameWords(this.index.hash, commit.hash)) {
+      throw new LiveError(
+        "position_gone",
+        `The first copy has hash ${formatWords(this.index.hash)}, the upstream ` +
+          formatWords(commit.hash),
+      );
+    }
+    this.#file.truncateSync(commit.pageCount * this.index.pageSize);
+    this.#guard();
+    await this.#syncing;
+    await this.#file.sync();
+    this.close();
+    this.willBeAt(commit);
+    this.#link();
+    this.#done = true;
+  }
+
+  /** What came stays in the file: the next attempt compares hashes and asks for the rest. */
+  abort(): void {}
+
+  close(): void {
+    try {
+      this.#file.close();
+    } catch { /* closed already */ }
+  }
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  #check(pages: Pages, nth: number): void {
+    const pgno = pages.pgno(nth);
+    const hash = pages.hash(nth);
+    hashPage(pages.page(nth), pgno, this.#hash, 0);
+    if (pgno === 0 || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low) {
+      throw new LiveError("checksum", `Page ${pgno} arrived with another hash`, { pgno });
+    }
+    if (pgno > this.index.pageCount) this.index.resize(pgno);
+    this.index.record(pgno, hash.high, hash.low, 0, 0);
+  }
+
+  #write(bytes: Bytes, offset: number): void {
+    try {
+      this.#file.seekSync(offset, Deno.SeekMode.Start);
+      for (let done = 0; done < bytes.length;) done += this.#file.writeSync(bytes.subarray(done));
+    } catch (error) {
+      throw new LiveError("disk", `Cannot write "${this.#copyPath}": ${messageOf(error)}`);
+    }
+    this.#unsynced += bytes.length;
+    if (this.#unsynced < SYNC_BYTES || this.#syncing !== undefined) return;
+    this.#unsynced = 0;
+    this.#syncing = this.#file.syncData().catch(() => {}).finally(() => {
+      this.#syncing = undefined;
+    });
+  }
+
+  #guard(): void {
+    const header = new Uint8Array(2);
+    header[0] = GUARD_VERSION;
+    header[READ_VERSION_BYTE - WRITE_VERSION_BYTE] = WAL_VERSION;
+    this.#file.seekSync(WRITE_VERSION_BYTE, Deno.SeekMode.Start);
+    this.#file.writeSync(header);
+  }
+
+  #link(): void {
+    for (const suffix of ["-journal", "-wal", "-shm"]) removeIfThere(`${this.#path}${suffix}`);
+    const folder = this.#path.slice(0, this.#path.lastIndexOf("/")) || "/";
+    syncFolder(folder);
+    try {
+      Deno.linkSync(this.#copyPath, this.#path);
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) {
+        throw new LiveError("busy", `"${this.#path}" has appeared during the first copy`);
+      }
+      throw new LiveError("disk", `Cannot make "${this.#path}": ${messageOf(error)}`);
+    }
+    Deno.removeSync(this.#copyPath);
+    syncFolder(folder);
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw new LiveError("disk", `Cannot remove "${path}": ${messageOf(error)}`);
+    }
+  }
+}
+
+/** A new name lasts once its folder is fsynced. */
+function syncFolder(path: string): void {
+  try {
+    using folder = Deno.openSync(path, { read: true });
+    folder.syncSync();
+  } catch (error) {
+    throw new LiveError("disk", `Cannot fsync "${path}": ${messageOf(error)}`);
+  }
+}
+
+/** A plain descriptor as a ByteFile; only for files that no SQLite has open. */
+class PlainFile implements ByteFile {
+  constructor(private readonly file: Deno.FsFile) {}
+  read(into: Bytes, offset: number): boolean {
+    this.file.seekSync(offset, Deno.SeekMode.Start);
+    for (let done = 0; done < into.length;) {
+      const read = this.file.readSync(into.subarray(done));
+      if (read === null) {
+        into.fill(0, done);
+        return false;
+      }
+      done += read;
+    }
+    return true;
+  }
+  write(): void {
+    throw new LiveError("disk", "not used");
+  }
+  sync(): Promise<void> {
+    return this.file.sync();
+  }
+  size(): number {
+    return this.file.statSync().size;
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * One database of the config, for as long as the node runs: waits for what is missing, opens, serves,
+ * opens again. The same shell around a primary and a replica. May import: base/, changes/, node/.
+ *
+ * What it waits for is said once in the log, and stands in the status until it is over.
+ * @module
+ */
+import { formatWords } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { codeOf, LiveError, messageOf } from "../base/errors.ts";
+import type { Position } from "../base/types.ts";
+import type { ChangeSource } from "../changes/source.ts";
+import type { PageIndex } from "../pages/page_index.ts";
+import { Counters } from "./counters.ts";
+import { Downstreams } from "./downstreams.ts";
+import type { DatabaseHandle } from "./handle.ts";
+import type { LiveSource } from "./live_source.ts";
+import { openPrimary } from "./open_primary.ts";
+import type { DatabaseOptions } from "./options.ts";
+import type { Primary } from "./primary.ts";
+import { Replica } from "./replica.ts";
+import { SideFiles } from "./side_files.ts";
+import type { DatabaseStatus, Role, State } from "./status.ts";
+import { UpstreamView } from "./upstream_view.ts";
+import { Waker } from "./waker.ts";
+
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 5000;
+/** Waiting for a file of this machine: looking costs nothing. */
+const RETRY_LOCAL_MS = 250;
+
+/** What serves the streams of this database, and who is connected. */
+export interface Served {
+  readonly source: ChangeSource;
+  readonly position: Position;
+  readonly downstreams: Downstreams;
+  readonly counters: Counters;
+}
+
+export class Database {
+  readonly options: DatabaseOptions;
+  readonly role: Role;
+  readonly downstreams: Downstreams;
+  readonly counters = new Counters();
+  readonly #env: Env;
+  readonly #files: SideFiles;
+  readonly #view: UpstreamView | undefined;
+  readonly #replica: Replica | undefined;
+  #primary: Primary | undefined;
+  #waker: Waker | undefined;
+  #state: State = "waiting";
+  #reason: string | undefined;
+  #said: string | undefined;
+  #connected = false;
+
+  /** `upstream` is the other node's database, for a replica. */
+  constructor(options: DatabaseOptions, upstream: ChangeSource | undefined, env: Env) {
+    this.options = options;
+    this.#env = { ...env, log: env.log.with({ db: options.path }) };
+    this.downstreams = new Downstreams(this.#env);
+    this.#files = new SideFiles(options.path);
+    this.role = options.upstream === undefined ? "primary" : "replica";
+    if (options.upstream === undefined || upstream === undefined) return;
+    this.#view = new UpstreamView(options.upstream, this.#env);
+    this.#replica = new Replica({
+      options,
+      files: this.#files,
+      upstream,
+      counters: this.counters,
+      view: this.#view,
+      changed: (state) => this.#changed(state),
+    }, this.#env);
+  }
+
+  /** Runs until `signal` aborts; never throws for what the world outside does. */
+  async run(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; !signal.aborted;) {
+      let wait = RETRY_MIN_MS;
+      this.#connected = false;
+      try {
+        this.#files.claim();
+        if (this.#replica === undefined) await this.#runPrimary(signal);
+        else await this.#replica.attempt(signal);
+        failures = 0;
+        wait = 0;
+      } catch (error) {
+        if (this.#connected) failures = 0;
+        wait = this.#failed(error, failures++);
+      }
+      this.#view?.disconnected(this.#reason);
+      if (!signal.aborted) await this.#env.clock.sleep(wait, signal);
+    }
+    this.#primary?.flush();
+  }
+
+  /** The slow timer: several times a second when idle. */
+  tick(): void {
+    this.#waker?.poke();
+  }
+
+  /** Once a second. */
+  check(): void {
+    this.#primary?.check();
+    this.#replica?.check();
+  }
+
+  /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve. */
+  served(): Served {
+    const source: LiveSource | undefined = this.#primary?.source ?? this.#replica?.source;
+    const position = this.#primary?.position ?? this.#replica?.position;
+    const { downstreams, counters } = this;
+    if (source !== undefined && position !== undefined) {
+      return { source, position, downstreams, counters };
+    }
+    throw new LiveError("not_ready", this.#reason ?? `"${this.options.path}" is not ready yet`);
+  }
+
+  status(): DatabaseStatus {
+    const handle: DatabaseHandle | undefined = this.#primary?.handle ??
+      this.#replica?.opened?.handle;
+    const index: PageIndex | undefined = this.#primary?.index ?? this.#replica?.opened?.index;
+    const position = this.#primary?.position ?? this.#replica?.position;
+    const id = this.#primary?.id ?? this.#replica?.id;
+    const header = handle?.closed === false ? handle.walIndex.header() : undefined;
+    return {
+      path: this.options.path,
+      role: this.role,
+      state: this.#state,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      readable: index !== undefined,
+      ...(id === undefined ? {} : { id }),
+      ...(position === undefined ? {} : position),
+      ...(index === undefined ? {} : {
+        hash: formatWords(index.hash),
+        pageSize: index.pageSize,
+        pageCount: index.pageCount,
+      }),
+      ...(header === undefined || handle === undefined ? {} : {
+        walFrames: header.mxFrame,
+        walBackfilled: handle.backfilled(),
+      }),
+      ...(this.#primary === undefined ? {} : { lastChangeMs: Math.round(this.#primary.quietMs) }),
+      ...(this.#view === undefined ? {} : { upstream: this.#view.status() }),
+      replicas: this.downstreams.status(),
+      counters: this.counters,
+    };
+  }
+
+  #changed(state: State): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    if (state !== "streaming") return;
+    this.#connected = true;
+    this.#reason = this.#said = undefined;
+    this.#env.log.info("streaming");
+  }
+
+  async #runPrimary(signal: AbortSignal): Promise<void> {
+    this.#state = "opening";
+    let lost: (reason: LiveError) => void = () => {};
+    const ended = new Promise<LiveError | undefined>((resolve) => {
+      lost = resolve;
+      signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    });
+    const primary = await openPrimary({
+      options: this.options,
+      files: this.#files,
+      counters: this.counters,
+      lost: (reason) => lost(reason),
+      progress: () => {},
+    }, this.#env);
+    this.#primary = primary;
+    this.#state = "serving";
+    this.#reason = this.#said = undefined;
+    const waker = new Waker(this.#env.clock, `${primary.handle.path}-wal`, () => primary.look());
+    this.#waker = waker;
+    waker.start();
+    const reason = await ended;
+    waker.stop();
+    this.#waker = undefined;
+    if (reason === undefined) return; // the process ends: no close, nothing is unlinked
+    this.#primary = undefined;
+    await primary.handle.close();
+    throw reason;
+  }
+
+  /** Says why, once; returns how long to wait, ms. */
+  #failed(error: unknown, failures: number): number {
+    const code = codeOf(error);
+    if (code === undefined) throw error; // a bug
+    const reason = messageOf(error);
+    this.#reason = reason;
+    const waiting = code === "not_ready" || code === "busy" || code === "upstream";
+    this.#state = this.#stateAfter(waiting);
+    if (reason !== this.#said && code !== "position_gone") {
+      this.#said = reason;
+      if (waiting) this.#env.log.info("waiting", { for: reason });
+      else this.#env.log.error("cannot go on", { code, reason });
+    }
+    if (code === "upstream" || code === "checksum") this.counters.upstreamLost++;
+    if (this.role === "primary") return waiting ? RETRY_LOCAL_MS : 1000;
+    if (code === "position_gone") return failures < 3 ? 0 : RETRY_MAX_MS / 5;
+    const limit = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
+    return limit * (0.5 + this.#env.random.fraction() / 2);
+  }
+
+  #stateAfter(waiting: boolean): State {
+    if (!waiting) return "failed";
+    return this.#replica?.opened === undefined ? "waiting" : "connecting";
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The replicas of one database: connected now, or seen since the process started. May import: base/,
+ * changes/, node/status.
+ *
+ * A replica reports each second; one that is silent for 5 s is shown as not connected, whatever its
+ * socket says. Those that went away stay listed, up to a limit.
+ * @module
+ */
+import type { Env } from "../base/env.ts";
+import type { Report } from "../changes/source.ts";
+import { type Epoch, type Txid, ZERO_TXID } from "../base/types.ts";
+import type { DownstreamStatus } from "./status.ts";
+
+export const SILENT_MS = 5000;
+/** Replicas that went away and are still listed. */
+const REMEMBERED = 1000;
+
+interface Downstream {
+  id: string;
+  address: string;
+  streams: number;
+  epoch: Epoch;
+  sent: Txid;
+  received: Txid;
+  durable: Txid;
+  applied: Txid;
+  lastSeen: number;
+}
+
+export class Downstreams {
+  readonly #env: Env;
+  readonly #all = new Map<string, Downstream>();
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  /** A stream to replica `id` begins; call the result when it ends. */
+  connect(id: string, address: string, epoch: Epoch): () => void {
+    const entry = this.#entry(id, address, epoch);
+    entry.streams++;
+    entry.address = address;
+    return () => {
+      entry.streams--;
+      this.#forgetOld();
+    };
+  }
+
+  sent(id: string, epoch: Epoch, txid: Txid): void {
+    const entry = this.#all.get(id);
+    if (entry === undefined) return;
+    entry.epoch = epoch;
+    entry.sent = txid;
+  }
+
+  /** Replicas that report without ever having asked for a stream are not entered. */
+  report(id: string, report: Report): void {
+    const entry = this.#all.get(id);
+    if (entry === undefined) return;
+    entry.epoch = report.epoch;
+    entry.received = report.received;
+    entry.durable = report.durable;
+    entry.applied = report.applied;
+    entry.lastSeen = this.#env.clock.monotonic();
+  }
+
+  status(): DownstreamStatus[] {
+    const now = this.#env.clock.monotonic();
+    return [...this.#all.values()].map((entry) => {
+      const { id, address, epoch, sent, received, durable, applied } = entry;
+      const silentMs = Math.round(now - entry.lastSeen);
+      const connected = entry.streams > 0 && silentMs < SILENT_MS;
+      return { id, address, connected, epoch, sent, received, durable, applied, silentMs };
+    });
+  }
+
+  #entry(id: string, address: string, epoch: Epoch): Downstream {
+    const known = this.#all.get(id);
+    const lastSeen = this.#env.clock.monotonic();
+    if (known !== undefined) {
+      known.lastSeen = lastSeen;
+      return known;
+    }
+    const zero = ZERO_TXID;
+    const entry = {
+      id,
+      address,
+      streams: 0,
+      epoch,
+      sent: zero,
+      received: zero,
+      durable: zero,
+      applied: zero,
+      lastSeen,
+    };
+    this.#all.set(id, entry);
+    return entry;
+  }
+
+  #forgetOld(): void {
+    for (const [id, entry] of this.#all) {
+      if (this.#all.size <= REMEMBERED) return;
+      if (entry.streams === 0) this.#all.delete(id);
+    }
+  }
+}

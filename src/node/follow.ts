@@ -1,0 +1,141 @@
+/**
+ * One connection to an upstream: its records go into a target, until it ends. May import: base/,
+ * changes/, node/target.
+ *
+ * An upstream that sends no byte for 3 s is given up: heartbeats come each second.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { type ErrorCode, LiveError } from "../base/errors.ts";
+import { decode } from "../changes/decoder.ts";
+import type { Begin, Commit, ErrorRecord, Heartbeat, Hello } from "../changes/records.ts";
+import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
+import type { Target } from "./target.ts";
+
+export const SILENCE_MS = 3000;
+
+/** What the follower of a stream learns on the way; each is called before the next record is read. */
+export interface FollowEvents {
+  hello(hello: Hello): void;
+  begin(begin: Begin): void;
+  /** Bytes of the stream, as they come. */
+  bytes(count: number): void;
+  /** All of an answer is here, and will be applied next. */
+  received(commit: Commit): void;
+  /** True ends the connection: the target is done. */
+  applied(commit: Commit): boolean;
+  heartbeat(beat: Heartbeat): void;
+}
+
+/**
+ * Follows `source` from `request` until `signal` aborts, the stream ends, or applied() says so.
+ * @throws {LiveError} "upstream" or "checksum" when the connection is lost or broken,
+ * "position_gone" when histories differ, and what the target throws.
+ */
+export async function followOnce(
+  source: ChangeSource,
+  request: ChangesRequest,
+  target: Target,
+  events: FollowEvents,
+  env: Env,
+  signal: AbortSignal,
+): Promise<void> {
+  const connection = new AbortController();
+  const stop = (): void => connection.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  const silence = new SilenceGuard(env, () => connection.abort());
+  try {
+    const chunks = silence.watch(source.changes(request, connection.signal), events);
+    for await (const record of decode(chunks)) {
+      switch (record.type) {
+        case "hello":
+          events.hello(record);
+          break;
+        case "begin":
+          events.begin(record);
+          await target.begin(record);
+          break;
+        case "pages":
+          target.pages(record);
+          break;
+        case "commit":
+          events.received(record);
+          await target.commit(record);
+          if (events.applied(record)) return;
+          break;
+        case "heartbeat":
+          events.heartbeat(record);
+          break;
+        case "error":
+          throw fromRecord(record);
+        case "hashes":
+          throw new LiveError("upstream", "Broken stream: hashes among changes");
+      }
+    }
+    if (!signal.aborted && !silence.fired) {
+      throw new LiveError("upstream", "The upstream closed the connection");
+    }
+  } catch (error) {
+    target.abort();
+    if (silence.fired) throw silent();
+    throw error;
+  } finally {
+    silence.stop();
+    signal.removeEventListener("abort", stop);
+    connection.abort();
+  }
+  if (silence.fired) throw silent();
+}
+
+function silent(): LiveError {
+  return new LiveError("upstream", `The upstream sent nothing for ${SILENCE_MS / 1000} s`);
+}
+
+/** An error record's code if it is one that is acted on; else "upstream". */
+function fromRecord(record: ErrorRecord): LiveError {
+  const known: readonly string[] = ["position_gone", "not_ready"] satisfies ErrorCode[];
+  const code = known.includes(record.code) ? record.code as ErrorCode : "upstream";
+  return new LiveError(code, record.message);
+}
+
+/** Calls `onSilence` once when no chunk has come for a while. */
+class SilenceGuard {
+  readonly #env: Env;
+  readonly #onSilence: () => void;
+  #last: number;
+  #cancel: () => void = () => {};
+  fired = false;
+
+  constructor(env: Env, onSilence: () => void) {
+    this.#env = env;
+    this.#onSilence = onSilence;
+    this.#last = env.clock.monotonic();
+    this.#arm();
+  }
+
+  async *watch(
+    chunks: AsyncIterable<Bytes>,
+    events: Pick<FollowEvents, "bytes">,
+  ): AsyncGenerator<Bytes> {
+    for await (const chunk of chunks) {
+      this.#last = this.#env.clock.monotonic();
+      events.bytes(chunk.length);
+      yield chunk;
+      this.#last = this.#env.clock.monotonic(); // our own work is not their silence
+    }
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  #arm(): void {
+    this.#cancel = this.#env.clock.after(500, () => {
+      if (this.#env.clock.monotonic() - this.#last > SILENCE_MS) {
+        this.fired = true;
+        this.#onSilence();
+      } else this.#arm();
+    });
+  }
+}

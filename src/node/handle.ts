@@ -1,0 +1,239 @@
+/**
+ * One open database: its two connections, its wal-index, its files, and the checkpoint lock that is
+ * held for as long as it is open. The one module that opens a database. May import: base/, sqlite/,
+ * wal/.
+ *
+ * Invariants: CKPT is held shared from open() to close() and never free in between, so nobody else
+ * checkpoints (live.c upgrades it in place for our worker); control runs no SQL after open(); the
+ * database file has no second descriptor in this process.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { codeOf, LiveError } from "../base/errors.ts";
+import type { ByteFile, ShmLock } from "../base/io.ts";
+import { type CheckpointResult, Connection } from "../sqlite/connection.ts";
+import { SqliteFile } from "../sqlite/file.ts";
+import { SqliteShm } from "../sqlite/shm.ts";
+import { decodePageSize, isPageSize } from "../wal/format.ts";
+import { SLOT, WalIndex, type WalIndexHeader } from "../wal/wal_index.ts";
+
+const READ_SOMETHING = "SELECT count(*) FROM sqlite_schema";
+
+export interface OpenResult {
+  readonly handle: DatabaseHandle;
+  /** The database was in rollback mode and has been set to WAL. */
+  readonly switchedToWal: boolean;
+}
+
+export class DatabaseHandle {
+  readonly database: ByteFile;
+  readonly wal: ByteFile;
+  readonly walIndex: WalIndex;
+  readonly pageSize: number;
+  /** Identity of the file, for the proof of an unbroken history. */
+  readonly device: number;
+  readonly inode: number;
+  readonly #control: Connection;
+  readonly #worker: Connection;
+  readonly #walInode: number | null;
+  #checkpointLock: ShmLock | undefined;
+  #working: Promise<unknown> | undefined;
+  #closed = false;
+
+  private constructor(readonly path: string, control: Connection) {
+    this.#control = control;
+    this.database = new SqliteFile(control, "database");
+    this.wal = new SqliteFile(control, "wal");
+    this.walIndex = new WalIndex(new SqliteShm(control));
+    this.#checkpointLock = this.walIndex.lock(SLOT.checkpoint, 1, "shared");
+    if (this.#checkpointLock === undefined) {
+      throw new LiveError("busy", `Another process is checkpointing "${path}"`);
+    }
+    try {
+      this.#worker = openWorker(path);
+    } catch (error) {
+      this.#checkpointLock[Symbol.dispose]();
+      throw error;
+    }
+    this.pageSize = this.#readPageSize();
+    const info = Deno.statSync(path);
+    this.device = info.dev;
+    this.inode = info.ino ?? 0;
+    this.#walInode = inodeOf(`${path}-wal`);
+  }
+
+  /**
+   * Opens the database at `path` (links resolved: SQLite names -wal and -shm by the real path).
+   * @throws {LiveError} "not_ready" if it is absent or empty, "busy" if somebody is in the way for
+   * now, "guard" if it cannot be followed, "forbidden", "corrupt".
+   */
+  static open(path: string): OpenResult {
+    const real = realPath(path);
+    const control = new Connection(real);
+    try {
+      control.value(READ_SOMETHING);
+      const switchedToWal = control.value("PRAGMA journal_mode") !== "wal";
+      if (switchedToWal) switchToWal(control);
+      return { handle: new DatabaseHandle(real, control), switchedToWal };
+    } catch (error) {
+      control.close();
+      throw error;
+    }
+  }
+
+  /** Database size in pages as of `header`. */
+  pageCountOf(header: WalIndexHeader): number {
+    return header.pageCount > 0
+      ? header.pageCount
+      : Math.floor(this.database.size() / this.pageSize);
+  }
+
+  /** The first `count` bytes of page 1 in the database file (not of its newest version). */
+  fileHeader(count = 100): Bytes {
+    const bytes = new Uint8Array(count);
+    this.database.read(bytes, 0);
+    return bytes;
+  }
+
+  /** True if the path or its -wal now names another file than the one that is open. */
+  moved(): boolean {
+    if (this.#closed) return true;
+    return this.#control.hasMoved() || inodeOf(`${this.path}-wal`) !== this.#walInode;
+  }
+
+  /** One checkpoint on the worker's thread; undefined if the worker is at work already. */
+  async checkpoint(mode: "passive" | "truncate"): Promise<CheckpointResult | undefined> {
+    if (this.#working !== undefined) return undefined;
+    const work = this.#worker.checkpoint(mode);
+    this.#working = work;
+    try {
+      return await work;
+    } finally {
+      this.#working = undefined;
+    }
+  }
+
+  /** A read by the worker, which recovers the wal-index if it is broken. False if it cannot now. */
+  async recover(): Promise<boolean> {
+    if (this.#working !== undefined) return false;
+    const work = this.#worker.touch(READ_SOMETHING);
+    this.#working = work;
+    try {
+      await work;
+      return true;
+    } catch (error) {
+      if (codeOf(error) === "busy") return false;
+      throw error;
+    } finally {
+      this.#working = undefined;
+    }
+  }
+
+  /** nBackfill. @throws {LiveError} "not_ready" once closed: its memory is unmapped then. */
+  backfilled(): number {
+    if (this.#closed) throw new LiveError("not_ready", "The database is being opened again");
+    return this.walIndex.backfilled;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get working(): boolean {
+    return this.#working !== undefined;
+  }
+
+  /** Gives the file up (it moved or must be opened anew). Waits for the worker; drops all locks. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.allSettled([this.#working]);
+    this.#worker.close(); // while CKPT is held: its own unlock would only downgrade ours
+    this.#checkpointLock?.[Symbol.dispose]();
+    this.#checkpointLock = undefined;
+    this.#control.close();
+  }
+
+  #readPageSize(): number {
+    const fromIndex = this.walIndex.header()?.pageSize ?? 0;
+    if (isPageSize(fromIndex)) return fromIndex;
+    const header = this.fileHeader();
+    const pageSize = decodePageSize((header[16]! << 8) | header[17]!);
+    if (isPageSize(pageSize)) return pageSize;
+    throw new LiveError("corrupt", `"${this.path}" has no valid page size in its header`);
+  }
+}
+
+/**
+ * Makes an empty WAL database of a file with 0 bytes, in place: a process may have it open, and a
+ * rename over it would leave that one with another file. @throws {LiveError} if it is not empty.
+ */
+export function initialiseEmpty(path: string, pageSize: number): void {
+  const connection = new Connection(path);
+  try {
+    if (Deno.statSync(path).size !== 0) throw new LiveError("busy", `"${path}" is not empty`);
+    connection.query(`PRAGMA page_size=${pageSize}`);
+    connection.query("PRAGMA journal_mode=wal");
+  } finally {
+    connection.close();
+  }
+}
+
+function openWorker(path: string): Connection {
+  const worker = new Connection(path);
+  try {
+    worker.value(READ_SOMETHING);
+    worker.becomeWorker();
+    worker.query("PRAGMA synchronous=NORMAL");
+    worker.query("PRAGMA wal_autocheckpoint=0");
+    return worker;
+  } catch (error) {
+    worker.close();
+    throw error;
+  }
+}
+
+function switchToWal(control: Connection): void {
+  const mode = control.value("PRAGMA journal_mode=wal");
+  if (mode !== "wal") {
+    throw new LiveError(
+      "busy",
+      `"${control.path}" is in ${mode} mode and cannot be set to WAL now`,
+    );
+  }
+  control.value(READ_SOMETHING);
+}
+
+function realPath(path: string): string {
+  let real: string;
+  let info: Deno.FileInfo;
+  try {
+    real = Deno.realPathSync(path);
+    info = Deno.statSync(real);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new LiveError("not_ready", `"${path}" does not exist yet`);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new LiveError("forbidden", `No permission to look at "${path}"`);
+    }
+    throw error;
+  }
+  if (!info.isFile) throw new LiveError("guard", `"${path}" is not a file`);
+  if (info.size === 0) throw new LiveError("not_ready", `"${path}" is empty`);
+  if ((info.nlink ?? 1) > 1) {
+    throw new LiveError(
+      "guard",
+      `"${path}" has a second hard link: two names mean two -wal files; remove one of them`,
+    );
+  }
+  return real;
+}
+
+function inodeOf(path: string): number | null {
+  try {
+    return Deno.statSync(path).ino;
+  } catch {
+    return null;
+  }
+}

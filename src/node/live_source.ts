@@ -1,0 +1,184 @@
+/**
+ * A local database as a ChangeSource: what replicas of this node are served from, the same on a
+ * primary and on a replica. May import: base/, pages/, changes/.
+ *
+ * It lives as long as one opening of one database; when that is closed, end() ends its streams, and
+ * whoever was connected asks again.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { sameWords } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { LiveError } from "../base/errors.ts";
+import { type DatabaseId, formatPosition, type Position, samePosition } from "../base/types.ts";
+import { AnswerCache, answerRounds, type AnswerSource, snapshotAnswer } from "../changes/answer.ts";
+import { encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
+import type { ChangeSource, ChangesRequest, HashesRequest } from "../changes/source.ts";
+import type { Counters } from "./counters.ts";
+
+const HEARTBEAT_MS = 1000;
+/** Hashes a record: 128 KiB. */
+const HASHES_PER_RECORD = 16384;
+
+export interface LocalDatabase extends AnswerSource {
+  readonly id: DatabaseId;
+  readonly counters: Counters;
+  /** Commits within this time go out as one answer, ms. */
+  readonly delayMs: number;
+  /** A replica may be asked by one that is ahead of it: it waits until it has caught up. */
+  readonly role: "primary" | "replica";
+}
+
+export class LiveSource implements ChangeSource {
+  readonly #database: LocalDatabase;
+  readonly #env: Env;
+  readonly #cache = new AnswerCache();
+  readonly #waiting = new Set<() => void>();
+  #ended: LiveError | undefined;
+
+  constructor(database: LocalDatabase, env: Env) {
+    this.#database = database;
+    this.#env = env;
+  }
+
+  /** There is something newer: wakes every stream. */
+  notify(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+
+  /** Ends every stream with `reason`. */
+  end(reason: LiveError): void {
+    this.#ended = reason;
+    this.notify();
+  }
+
+  async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
+    const database = this.#database;
+    this.#check(request);
+    yield this.#hello();
+    let at = request.since;
+    let { wanted } = request;
+    while (!signal.aborted) {
+      if (this.#ended !== undefined) throw this.#ended;
+      const { position } = database;
+      if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
+      if (at === undefined || wanted !== undefined || position.txid > at.txid) {
+        if (at !== undefined && database.delayMs > 0) {
+          await this.#env.clock.sleep(database.delayMs, signal);
+        }
+        if (at !== undefined && wanted === undefined) at = yield* this.#newer(at);
+        else at = yield* this.#rounds(at, wanted);
+        wanted = undefined;
+      } else if (!await this.#wait(signal)) {
+        yield encodeHeartbeat({ ...database.position, hash: database.index.hash });
+      }
+    }
+  }
+
+  async *hashes(request: HashesRequest, _signal: AbortSignal): AsyncGenerator<Bytes> {
+    if (this.#ended !== undefined) throw this.#ended;
+    this.#database.refresh();
+    yield this.#hello();
+    if (request.blocks === undefined) {
+      const words = this.#database.index.blockHashes();
+      for (let first = 0; first === 0 || 2 * first < words.length; first += HASHES_PER_RECORD) {
+        const part = words.slice(2 * first, 2 * (first + HASHES_PER_RECORD));
+        yield this.#hashesRecord("blocks", first, part);
+      }
+      return;
+    }
+    for (const block of request.blocks) {
+      yield this.#hashesRecord("pages", block, this.#database.index.pageHashes(block));
+    }
+  }
+
+  /** Nobody to tell: who asks in this process knows. */
+  report(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #hashesRecord(level: "blocks" | "pages", first: number, words: Uint32Array<ArrayBuffer>): Bytes {
+    const { index, position } = this.#database;
+    return encodeHashes({ level, first, ...position, pageCount: index.pageCount, words });
+  }
+
+  #hello(): Bytes {
+    const { id, index, position } = this.#database;
+    const { pageSize, pageCount, hash } = index;
+    return encodeHello({ id, pageSize, pageCount, hash, ...position });
+  }
+
+  /** What the asker says it has must be of this history. */
+  #check(request: ChangesRequest): void {
+    if (this.#ended !== undefined) throw this.#ended;
+    this.#database.refresh();
+    const { since, hash, wanted } = request;
+    const { position, index, role } = this.#database;
+    if (since === undefined) return;
+    if (since.epoch !== position.epoch) throw otherHistory(since, position);
+    if (since.txid < index.floor) {
+      throw new LiveError(
+        "position_gone",
+        `What changed since ${formatPosition(since)} is not known any more`,
+      );
+    }
+    if (since.txid > position.txid && role === "primary") throw otherHistory(since, position);
+    const equal = hash === undefined || wanted !== undefined || sameWords(hash, index.hash);
+    if (samePosition(since, position) && !equal) {
+      throw new LiveError(
+        "position_gone",
+        `Two databases claim to be at ${formatPosition(since)} and differ`,
+      );
+    }
+  }
+
+  async *#newer(at: Position): AsyncGenerator<Bytes, Position> {
+    const { counters } = this.#database;
+    const shared = this.#cache.get(at, this.#database.position);
+    if (shared !== undefined) {
+      counters.answersShared++;
+      yield* shared.records;
+      return shared.to;
+    }
+    const answer = snapshotAnswer(this.#database, at.txid);
+    if (answer === undefined) return yield* this.#rounds(at, undefined);
+    counters.answersEncoded++;
+    this.#cache.put(at, answer);
+    yield* answer.records;
+    return answer.to;
+  }
+
+  #rounds(
+    at: Position | undefined,
+    wanted: readonly number[] | undefined,
+  ): AsyncGenerator<Bytes, Position> {
+    this.#database.counters.answersEncoded++;
+    return answerRounds(this.#database, at?.txid ?? (0 as Position["txid"]), wanted);
+  }
+
+  /** Resolves to true when woken, to false when a heartbeat is due or `signal` aborts. */
+  #wait(signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const finish = (woken: boolean) => (): void => {
+        cancel();
+        signal.removeEventListener("abort", aborted);
+        this.#waiting.delete(wake);
+        resolve(woken);
+      };
+      const wake = finish(true);
+      const aborted = finish(false);
+      const cancel = this.#env.clock.after(HEARTBEAT_MS, finish(false));
+      signal.addEventListener("abort", aborted, { once: true });
+      this.#waiting.add(wake);
+    });
+  }
+}
+
+function otherHistory(since: Position, position: Position): LiveError {
+  return new LiveError(
+    "position_gone",
+    `${formatPosition(since)} is not of this history, which is at ${formatPosition(position)}`,
+  );
+}

@@ -1,0 +1,67 @@
+/**
+ * Reads committed frames into the page index: per commit txid + 1, frames beyond the commit's size
+ * dropped, the last copy of a page wins. May import: base/, wal/, pages/.
+ *
+ * Invariant: the index is always as of a commit, never of half a transaction; frames of a commit that
+ * was read in pieces wait in `#pending`.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import type { ByteFile } from "../base/io.ts";
+import { type Txid, txid } from "../base/types.ts";
+import { hashPage } from "../pages/hash.ts";
+import type { PageIndex } from "../pages/page_index.ts";
+import { PendingPages } from "../pages/pending.ts";
+import type { FrameHeader } from "../wal/format.ts";
+import { WalReader } from "../wal/reader.ts";
+import type { WalIndexHeader } from "../wal/wal_index.ts";
+
+export class LogFollower {
+  readonly reader: WalReader;
+  readonly #index: PageIndex;
+  readonly #pending = new PendingPages();
+  readonly #hash = new Uint32Array(2);
+  #txid: Txid;
+  /** False while the log is only being read for its pages: its commits are counted already. */
+  counting = true;
+
+  constructor(wal: ByteFile, index: PageIndex, start: Txid) {
+    this.reader = new WalReader(wal);
+    this.#index = index;
+    this.#txid = start;
+  }
+
+  get txid(): Txid {
+    return this.#txid;
+  }
+
+  /** Goes to the start of the log of `header`; what was in an older log is in the file by now. */
+  begin(header: WalIndexHeader): void {
+    this.#index.clearFrames();
+    this.#pending.clear();
+    this.reader.begin(header);
+  }
+
+  /** Reads up to frame `upTo` (committed); returns the number of commits found. */
+  read(upTo: number): number {
+    let commits = 0;
+    const { pageSize } = this.#index;
+    this.reader.read(upTo, (frame, header, buffer, at) => {
+      this.#hold(frame, header, buffer.subarray(at, at + pageSize));
+      if (header.commit === 0) return;
+      this.#commit(header.commit);
+      commits++;
+    });
+    return commits;
+  }
+
+  #hold(frame: number, header: FrameHeader, page: Bytes): void {
+    hashPage(page, header.pgno, this.#hash, 0);
+    this.#pending.add(header.pgno, { high: this.#hash[0]!, low: this.#hash[1]! }, frame);
+  }
+
+  #commit(pageCount: number): void {
+    if (this.counting) this.#txid = txid(this.#txid + 1);
+    this.#pending.commitTo(this.#index, pageCount, this.#txid);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Every database of a config: start, one slow timer for all, status, stop. May import: base/,
+ * changes/, node/.
+ * @module
+ */
+import type { Env } from "../base/env.ts";
+import { LiveError } from "../base/errors.ts";
+import type { ChangeSource } from "../changes/source.ts";
+import { Database } from "./database.ts";
+import type { NodeOptions, UpstreamOptions } from "./options.ts";
+import type { NodeStatus } from "./status.ts";
+
+/** Idle, each look of each database; an event or a busy database looks sooner. */
+const TICK_MS = 250;
+const TICKS_PER_CHECK = 4;
+
+/** Makes the other side of a replica; http/client.ts does it, tests give a local database. */
+export type Connect = (upstream: UpstreamOptions, env: Env) => ChangeSource;
+
+export class Node {
+  readonly databases: readonly Database[];
+  readonly #env: Env;
+  readonly #version: string;
+  readonly #started: number;
+
+  constructor(options: NodeOptions, connect: Connect, version: string, env: Env) {
+    this.#env = env;
+    this.#version = version;
+    this.#started = env.clock.monotonic();
+    this.databases = options.databases.map((database) => {
+      const upstream = database.upstream && connect(database.upstream, env);
+      return new Database(database, upstream, env);
+    });
+  }
+
+  /** Runs until `signal` aborts and everything has stopped. */
+  async run(signal: AbortSignal): Promise<void> {
+    let ticks = 0;
+    let cancel = (): void => {};
+    const tick = (): void => {
+      for (const database of this.databases) database.tick();
+      if (++ticks % TICKS_PER_CHECK === 0) {
+        for (const database of this.databases) database.check();
+      }
+      cancel = this.#env.clock.after(TICK_MS, tick);
+    };
+    tick();
+    try {
+      await Promise.all(this.databases.map((database) => database.run(signal)));
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Paths are compared as written. @throws {LiveError} "not_found". */
+  database(path: string): Database {
+    const found = this.databases.find((database) => database.options.path === path);
+    if (found !== undefined) return found;
+    throw new LiveError("not_found", "No database of this path is served here");
+  }
+
+  status(): NodeStatus {
+    return {
+      version: this.#version,
+      pid: Deno.pid,
+      uptimeMs: Math.round(this.#env.clock.monotonic() - this.#started),
+      databases: this.databases.map((database) => database.status()),
+    };
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Opens the local copy of a replica: index, write lock, and where in the upstream's history it is.
+ * May import: base/, pages/, wal/, node/.
+ *
+ * The position is proven by content alone: the database is at a txid that was written down if its
+ * hash is the hash that was written down with it. That holds after a kill, a power cut, a foreign
+ * checkpoint and a deleted WAL alike.
+ * @module
+ */
+import { formatWords } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { LiveError } from "../base/errors.ts";
+import { type Position, ZERO_TXID } from "../base/types.ts";
+import { PageIndex } from "../pages/page_index.ts";
+import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
+import { Applier, type ApplierOptions } from "./applier.ts";
+import type { Counters } from "./counters.ts";
+import { DatabaseHandle } from "./handle.ts";
+import { LogFollower } from "./log_follower.ts";
+import type { DatabaseOptions } from "./options.ts";
+import { lockHolders } from "./proc_locks.ts";
+import { scanFile } from "./scan.ts";
+import type { SavedState } from "./side_files.ts";
+
+export interface OpenReplica {
+  readonly handle: DatabaseHandle;
+  readonly index: PageIndex;
+  readonly applier: Applier;
+  /** Undefined if its history is not known: compare hashes. */
+  readonly position: Position | undefined;
+  /** The file carries the write guard, so no application wrote to it since it was ours. */
+  readonly guarded: boolean;
+}
+
+export interface ReplicaOpening extends Pick<ApplierOptions, "willBeAt" | "isAt"> {
+  readonly options: DatabaseOptions;
+  readonly saved: SavedState | undefined;
+  readonly counters: Counters;
+  progress(done: number, total: number): void;
+}
+
+/** @throws {LiveError} "guard" if an application uses the file, "busy", "not_ready". */
+export async function openReplica(opening: ReplicaOpening, env: Env): Promise<OpenReplica> {
+  const { handle } = DatabaseHandle.open(opening.options.path);
+  try {
+    const guarded = handle.fileHeader()[WRITE_VERSION_BYTE] === GUARD_VERSION;
+    if (!guarded) refuseUsed(handle);
+    return await start(opening, handle, guarded, env);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function start(
+  opening: ReplicaOpening,
+  handle: DatabaseHandle,
+  guarded: boolean,
+  env: Env,
+): Promise<OpenReplica> {
+  const index = new PageIndex(handle.pageSize);
+  const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;
+  const hard = maxCheckpointPageCount > 0 ? maxCheckpointPageCount : Infinity;
+  const { counters, willBeAt, isAt } = opening;
+  const applier = new Applier({ handle, index, counters, soft, hard, willBeAt, isAt }, env);
+  try {
+    const header = handle.walIndex.header();
+    if (header === undefined) throw new LiveError("busy", "The wal-index is being written");
+    index.resize(handle.pageCountOf(header));
+    const follower = new LogFollower(handle.wal, index, ZERO_TXID);
+    follower.counting = false;
+    follower.begin(header);
+    follower.read(header.mxFrame);
+    await scanFile(handle, index, ZERO_TXID, env, opening.progress);
+    const position = knownPosition(opening.saved, index);
+    if (position !== undefined) index.setFloor(position.txid);
+    return { handle, index, applier, position, guarded };
+  } catch (error) {
+    await applier.close();
+    throw error;
+  }
+}
+
+function knownPosition(saved: SavedState | undefined, index: PageIndex): Position | undefined {
+  const hash = formatWords(index.hash);
+  const known = saved?.contents?.find((content) => content.hash === hash);
+  return known && { epoch: known.epoch, txid: known.txid };
+}
+
+/** A file without the guard may be somebody's live database, and `upstream` a mistake. */
+function refuseUsed(handle: DatabaseHandle): void {
+  const pids = new Set([...lockHolders(handle.path), ...lockHolders(`${handle.path}-shm`)]);
+  if (pids.size === 0) return;
+  throw new LiveError(
+    "guard",
+    `"${handle.path}" is used by process ${[...pids].join(", ")} and is not a replica's file: ` +
+      "it is not touched; stop that process, or remove the `upstream`",
+    { pids: [...pids].join(",") },
+  );
+}

@@ -1,0 +1,51 @@
+/**
+ * What a node is told to do, already checked: cli/config.ts makes it from YAML and flags.
+ * May import: base/.
+ * @module
+ */
+
+export interface ListenAddress {
+  /** "::" for all addresses of both families, else as written, without brackets. */
+  readonly hostname: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+export interface UpstreamOptions {
+  /** Scheme, host and port only: "http://primary:9090". */
+  readonly url: string;
+  /** The database's path on the upstream node, absolute. */
+  readonly path: string;
+  readonly token?: string;
+}
+
+export interface DatabaseOptions {
+  /** Absolute, as written (links are not resolved). */
+  readonly path: string;
+  /** Present: a replica of this. Absent: a primary. */
+  readonly upstream?: UpstreamOptions;
+  /** Frames in the WAL from which we checkpoint (soft limit). */
+  readonly minCheckpointPageCount: number;
+  /** Frames from which a short write lock may be taken (hard limit); 0 = never. */
+  readonly maxCheckpointPageCount: number;
+  /** Longest time between two checkpoint attempts while frames wait, ms. */
+  readonly checkpointIntervalMs: number;
+  /** Commits within this time are sent as one transaction, ms; 0 = at once. */
+  readonly monitorDelayMs: number;
+}
+
+export interface NodeOptions {
+  readonly databases: readonly DatabaseOptions[];
+  /** Absent: a node of replicas only that serves nobody. */
+  readonly addr?: ListenAddress;
+  /** What a client must send as `Authorization: Bearer …` for everything but /health. */
+  readonly token?: string;
+}
+
+/** What a database has when the config says nothing. */
+export const DATABASE_DEFAULTS = {
+  minCheckpointPageCount: 1000,
+  maxCheckpointPageCount: 8000,
+  checkpointIntervalMs: 60_000,
+  monitorDelayMs: 0,
+} as const;

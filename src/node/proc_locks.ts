@@ -1,0 +1,30 @@
+/**
+ * Who holds POSIX locks on a file, from /proc/locks. Opens nothing but /proc. May import: nothing.
+ * @module
+ */
+
+/** PIDs of other processes that hold a lock on the file; empty where the system cannot tell. */
+export function lockHolders(path: string): number[] {
+  let inode: number | null;
+  let table: string;
+  try {
+    inode = Deno.statSync(path).ino;
+    table = Deno.readTextFileSync("/proc/locks");
+  } catch {
+    return [];
+  }
+  return inode === null ? [] : holdersIn(table, inode, Deno.pid);
+}
+
+/** "1: POSIX  ADVISORY  READ 1234 fd:00:5678 120 120": PIDs of the inode's locks, not `self`. */
+export function holdersIn(table: string, inode: number, self: number): number[] {
+  const pids = new Set<number>();
+  for (const line of table.split("\n")) {
+    const fields = line.replace(/^\d+:\s+(->\s+)?/, "").split(/\s+/);
+    const [kind, , , pid = "", device = ""] = fields;
+    if (kind !== "POSIX" && kind !== "OFDLCK") continue;
+    if (device.split(":")[2] === String(inode) && Number(pid) !== self) pids.add(Number(pid));
+  }
+  pids.delete(-1);
+  return [...pids].sort((a, b) => a - b);
+}

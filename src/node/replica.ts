@@ -1,0 +1,383 @@
+/**
+ * A replica: a first copy if there is no file, then live changes, repairs whenever the history is not
+ * known, for ever. May import: base/, changes/, pages/, node/.
+ *
+ * Invariants: the file at the replica's path is always a whole state of the upstream, or absent; a
+ * file that is not ours is only filled if it shares pages with the upstream and nobody uses it; a lost
+ * connection, a changed epoch, a wrong hash all end in the same place: ask again, from what is known.
+ * @module
+ */
+import { formatWords, sameWords } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { codeOf, LiveError, messageOf } from "../base/errors.ts";
+import { type DatabaseId, formatPosition, type Position, type Txid } from "../base/types.ts";
+import type { Commit, Hello } from "../changes/records.ts";
+import { askHello, findDifference } from "../changes/repair.ts";
+import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
+import { PageReader } from "../pages/page_reader.ts";
+import { Copier } from "./copier.ts";
+import type { Counters } from "./counters.ts";
+import { type FollowEvents, followOnce } from "./follow.ts";
+import { initialiseEmpty } from "./handle.ts";
+import { LiveSource, type LocalDatabase } from "./live_source.ts";
+import { type OpenReplica, openReplica } from "./open_replica.ts";
+import type { DatabaseOptions } from "./options.ts";
+import type { SavedState, SideFiles } from "./side_files.ts";
+import { UpstreamView } from "./upstream_view.ts";
+
+/** A file that is not known to be ours must share this part of its pages with the upstream. */
+const SIMILAR = 0.1;
+
+export interface ReplicaParts {
+  readonly options: DatabaseOptions;
+  readonly files: SideFiles;
+  readonly upstream: ChangeSource;
+  readonly counters: Counters;
+  readonly view: UpstreamView;
+  /** The state shown to people has changed. */
+  changed(state: "opening" | "copying" | "repairing" | "connecting" | "streaming"): void;
+}
+
+export class Replica {
+  readonly #parts: ReplicaParts;
+  readonly #env: Env;
+  #open: OpenReplica | undefined;
+  #position: Position | undefined;
+  #source: LiveSource | undefined;
+  #id: DatabaseId | undefined;
+  /** The file was made by us from 0 bytes: nothing can be lost by filling it. */
+  #ours = false;
+  #stopFollowing: AbortController | undefined;
+  #syncing = false;
+  /** The file is not what we think it is: opened again as soon as nothing uses it. */
+  #reopen: LiveError | undefined;
+
+  constructor(parts: ReplicaParts, env: Env) {
+    this.#parts = parts;
+    this.#env = env;
+  }
+
+  get position(): Position | undefined {
+    return this.#position;
+  }
+  get id(): DatabaseId | undefined {
+    return this.#id;
+  }
+  get opened(): OpenReplica | undefined {
+    return this.#open;
+  }
+  /** What replicas of this replica are served from; undefined until the position is known. */
+  get source(): LiveSource | undefined {
+    return this.#source;
+  }
+
+  /**
+   * One go at it: opens or copies what is missing, then follows until the connection ends.
+   * @throws {LiveError} why it ended.
+   */
+  async attempt(signal: AbortSignal): Promise<void> {
+    const exists = fileSize(this.#parts.options.path);
+    if (this.#open === undefined && exists === undefined) return await this.#firstCopy(signal);
+    if (this.#open === undefined) await this.#openFile(exists === 0, signal);
+    await this.#follow(signal);
+  }
+
+  /** Once a second. */
+  check(): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    open.applier.maintain();
+    if (open.handle.moved()) this.#stopFollowing?.abort();
+    else void this.#makeDurable(open);
+  }
+
+  async close(reason: LiveError): Promise<void> {
+    const open = this.#open;
+    this.#open = undefined;
+    this.#source?.end(reason);
+    this.#source = undefined;
+    this.#position = undefined;
+    await open?.applier.close();
+    await open?.handle.close();
+  }
+
+  // ---- First copy ----
+
+  async #firstCopy(signal: AbortSignal): Promise<void> {
+    const { files, options, upstream, view, counters } = this.#parts;
+    this.#parts.changed("copying");
+    const hello = await this.#askHello(signal);
+    let told = hello;
+    const willBeAt = (commit: Commit): void => {
+      files.save(this.#state(told.id, commit, undefined));
+      this.#id = told.id;
+    };
+    const copier = new Copier(options.path, files.folder, hello.pageSize, willBeAt);
+    try {
+      await copier.resume(this.#env, (done, total) => view.progress(done, total));
+      const left = copier.index.pageCount > 0;
+      const request: ChangesRequest = left
+        ? await this.#difference(copier.index, signal, false).then(({ since, wanted }) => ({
+          since,
+          wanted,
+        }))
+        : {};
+      if (left) this.#env.log.info("first copy resumed", { pages: request.wanted?.length ?? 0 });
+      else this.#env.log.info("first copy begins", { pages: hello.pageCount });
+      const started = this.#env.clock.monotonic();
+      await followOnce(
+        upstream,
+        request,
+        copier,
+        {
+          ...this.#events(hello.pageSize),
+          hello: (again) => {
+            told = this.#checkHello(again, hello.pageSize);
+            view.hello(again);
+          },
+          applied: () => true,
+        },
+        this.#env,
+        signal,
+      );
+      if (!copier.done) return;
+      counters.firstCopies++;
+      const ms = Math.round(this.#env.clock.monotonic() - started);
+      const bytes = copier.index.pageCount * hello.pageSize;
+      this.#env.log.info("first copy done", { bytes, ms });
+    } finally {
+      copier.close();
+      view.endProgress();
+    }
+  }
+
+  /** The upstream's hello, without changes: its page size is needed before anything else. */
+  async #askHello(signal: AbortSignal): Promise<Hello> {
+    const hello = await askHello(this.#parts.upstream, signal);
+    this.#parts.view.hello(hello);
+    return hello;
+  }
+
+  // ---- An existing file ----
+
+  async #openFile(empty: boolean, signal: AbortSignal): Promise<void> {
+    const { options, files, view, counters } = this.#parts;
+    if (empty) {
+      const hello = await this.#askHello(signal);
+      initialiseEmpty(options.path, hello.pageSize);
+      this.#ours = true;
+    }
+    this.#parts.changed("opening");
+    const saved = files.load();
+    this.#id = saved?.role === "replica" ? saved.id : undefined;
+    const progress = (done: number, total: number): void => view.progress(done, total);
+    const willBeAt = (commit: Commit): void => {
+      files.save(this.#state(this.#id!, commit, this.#position));
+    };
+    const isAt = (position: Position): void => this.#isAt(position);
+    this.#open = await openReplica(
+      { options, saved, counters, progress, willBeAt, isAt },
+      this.#env,
+    );
+    view.endProgress();
+    const { position, index } = this.#open;
+    if (position !== undefined) this.#isAt(position);
+    this.#env.log.info("replica open", {
+      pages: index.pageCount,
+      position: position === undefined ? "unknown" : formatPosition(position),
+    });
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const open = this.#open!;
+    this.#parts.changed("connecting");
+    const stop = new AbortController();
+    this.#stopFollowing = stop;
+    const abort = (): void => stop.abort();
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      const { pageSize } = open.index;
+      const request = this.#position !== undefined
+        ? { since: this.#position, hash: open.index.hash }
+        : await this.#repairRequest(open, stop.signal);
+      const events = this.#events(pageSize);
+      await followOnce(this.#parts.upstream, request, open.applier, events, this.#env, stop.signal);
+    } catch (error) {
+      if (codeOf(error) === "position_gone" && this.#position !== undefined) {
+        this.#env.log.info("history differs, comparing hashes", { reason: messageOf(error) });
+        this.#position = undefined;
+      } else if (codeOf(error) === "corrupt") this.#reopen = asLive(error);
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+      if (open.handle.moved()) {
+        this.#reopen = new LiveError("not_ready", "The file was moved or replaced");
+      }
+      if (this.#reopen !== undefined) await this.close(this.#reopen);
+      this.#reopen = undefined;
+    }
+  }
+
+  async #repairRequest(open: OpenReplica, signal: AbortSignal): Promise<ChangesRequest> {
+    this.#parts.changed("repairing");
+    const { since, wanted, hello } = await this.#difference(open.index, signal, true);
+    this.#id = hello.id;
+    const pages = open.guarded || wanted[0] === 1 ? wanted : [1, ...wanted];
+    if (pages.length === 0) {
+      this.#parts.files.save(this.#state(hello.id, { ...since, hash: hello.hash }, undefined));
+      this.#isAt(since);
+      return { since, hash: open.index.hash };
+    }
+    this.#parts.counters.repairs++;
+    this.#parts.counters.repairedPages += pages.length;
+    this.#env.log.info("repairing", { pages: pages.length, of: hello.pageCount });
+    return { since, wanted: pages };
+  }
+
+  /** @throws {LiveError} "guard" if the file is not ours and shares hardly a page. */
+  async #difference(
+    index: OpenReplica["index"],
+    signal: AbortSignal,
+    guard: boolean,
+  ): ReturnType<typeof findDifference> {
+    const onHello = (hello: Hello): void => {
+      this.#checkHello(hello, index.pageSize);
+      this.#parts.view.hello(hello);
+    };
+    const difference = await findDifference(index, this.#parts.upstream, signal, onHello);
+    const { hello, equal } = difference;
+    if (!guard || this.#ours || hello.id === this.#id) return difference;
+    const most = Math.min(index.pageCount, hello.pageCount);
+    if (equal >= Math.max(1, most * SIMILAR)) return difference;
+    throw new LiveError(
+      "guard",
+      `"${this.#parts.options.path}" shares ${equal} of ${most} pages with the upstream: it seems ` +
+        "to be another database and is not touched; move it away (with its -wal and -shm) to " +
+        "receive a first copy",
+      { equal, pages: most },
+    );
+  }
+
+  // ---- Where we are ----
+
+  #isAt(position: Position): void {
+    const { index } = this.#open!;
+    const newEpoch = this.#position?.epoch !== position.epoch;
+    this.#position = position;
+    if (newEpoch) {
+      // Versions of another history mean nothing here: who is behind this place compares hashes.
+      index.setFloor(position.txid);
+      this.#source?.end(new LiveError("position_gone", "A new history has begun"));
+      this.#source = new LiveSource(this.#local(this.#open!), this.#env);
+    }
+    this.#parts.view.appliedAt(position.txid);
+    this.#source?.notify();
+  }
+
+  #local(open: OpenReplica): LocalDatabase {
+    const { handle, index } = open;
+    const backfilled = (): number => handle.backfilled();
+    const pages = new PageReader({ database: handle.database, wal: handle.wal, backfilled });
+    const position = (): Position => this.#position!;
+    return {
+      role: "replica",
+      id: this.#id!,
+      counters: this.#parts.counters,
+      delayMs: this.#parts.options.monitorDelayMs,
+      index,
+      pages,
+      get position() {
+        return position();
+      },
+      refresh: () => {},
+      distrust: (pgno) => {
+        this.#env.log.error("a page of the replica has changed on disk", { pgno });
+        this.#reopen = new LiveError("corrupt", `Page ${pgno} has changed on disk`);
+        this.#stopFollowing?.abort();
+      },
+    };
+  }
+
+  #state(
+    id: DatabaseId,
+    next: Pick<Commit, "epoch" | "txid" | "hash">,
+    current: Position | undefined,
+  ): SavedState {
+    const { epoch, txid } = next;
+    const contents = [{ epoch, txid, hash: formatWords(next.hash) }];
+    const index = this.#open?.index;
+    if (current !== undefined && index !== undefined) {
+      contents.push({ ...current, hash: formatWords(index.hash) });
+    }
+    return { format: 1, role: "replica", id, epoch, txid, contents };
+  }
+
+  #checkHello(hello: Hello, pageSize: number): Hello {
+    if (hello.pageSize === pageSize) return hello;
+    throw new LiveError(
+      "guard",
+      `The upstream's page size is ${hello.pageSize}, this file's ${pageSize}: move it away (with ` +
+        "its -wal and -shm) to receive a first copy",
+    );
+  }
+
+  #events(pageSize: number): FollowEvents {
+    const { counters, view, upstream } = this.#parts;
+    return {
+      hello: (hello) => {
+        this.#checkHello(hello, pageSize);
+        view.hello(hello);
+        view.connected(upstream);
+        this.#parts.changed(this.#open === undefined ? "copying" : "streaming");
+      },
+      begin: (begin) => view.begin(begin, pageSize),
+      bytes: (count) => {
+        counters.receivedBytes += count;
+        view.bytes(count);
+      },
+      received: (commit) => view.received(commit),
+      applied: () => {
+        counters.applied++;
+        view.reportSoon();
+        return this.#open === undefined;
+      },
+      heartbeat: (beat) => {
+        view.heartbeat(beat);
+        const { index } = this.#open ?? {};
+        const at = this.#position;
+        if (index === undefined || at === undefined || beat.txid !== at.txid) return;
+        if (beat.epoch === at.epoch && sameWords(beat.hash, index.hash)) return;
+        throw new LiveError("position_gone", "The upstream has another content at this position");
+      },
+    };
+  }
+
+  /** fsyncs the log now and then, so that the upstream learns what would survive a power cut. */
+  async #makeDurable(open: OpenReplica): Promise<void> {
+    const at: Txid | undefined = this.#position?.txid;
+    if (this.#syncing || at === undefined || this.#parts.view.durable >= at) return;
+    this.#syncing = true;
+    try {
+      await open.handle.wal.sync();
+      this.#parts.view.durableAt(at);
+    } catch (error) {
+      this.#env.log.warn("cannot fsync the replica's log", { error: messageOf(error) });
+    } finally {
+      this.#syncing = false;
+    }
+  }
+}
+
+function asLive(error: unknown): LiveError {
+  return error instanceof LiveError ? error : new LiveError("sqlite", messageOf(error));
+}
+
+/** Bytes, or undefined if there is no file. */
+function fileSize(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new LiveError("forbidden", `Cannot look at "${path}": ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * The first index of a database: every page that no frame of the log holds is read from the file and
+ * hashed. May import: base/, pages/, node/handle.
+ *
+ * CKPT is held, so the file cannot change meanwhile; commits only append frames, and a page that got
+ * a frame during the scan is left to the log follower.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { hashPage } from "../pages/hash.ts";
+import type { PageIndex } from "../pages/page_index.ts";
+import { unguard } from "../pages/page_reader.ts";
+import type { DatabaseHandle } from "./handle.ts";
+
+const READ_BYTES = 256 * 1024;
+/** Bytes after which other work gets its turn. */
+const SLICE_BYTES = 16 * 1024 * 1024;
+
+/** Hashes all pages that only the file has. `progress` gets bytes done and in all. */
+export async function scanFile(
+  handle: Pick<DatabaseHandle, "database">,
+  index: PageIndex,
+  at: number,
+  env: Env,
+  progress: (done: number, total: number) => void,
+): Promise<void> {
+  const { pageSize } = index;
+  const perRead = READ_BYTES / pageSize;
+  const buffer: Bytes = new Uint8Array(READ_BYTES);
+  const hash = new Uint32Array(2);
+  let sinceYield = 0;
+  for (let first = 1; first <= index.pageCount; first += perRead) {
+    handle.database.read(buffer, (first - 1) * pageSize);
+    const last = Math.min(first + perRead - 1, index.pageCount);
+    for (let pgno = first; pgno <= last; pgno++) {
+      if (index.frameOf(pgno) !== 0) continue;
+      const start = (pgno - first) * pageSize;
+      const page = buffer.subarray(start, start + pageSize);
+      if (pgno === 1) unguard(page);
+      hashPage(page, pgno, hash, 0);
+      index.record(pgno, hash[0]!, hash[1]!, at, 0);
+    }
+    sinceYield += READ_BYTES;
+    if (sinceYield >= SLICE_BYTES) {
+      sinceYield = 0;
+      progress(first * pageSize, index.pageCount * pageSize);
+      await env.clock.sleep(0);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * What a node tells about itself: /status prints it, /metrics and /health are made from it.
+ * Types only. May import: base/.
+ *
+ * Lag compares this node's position with the newest one its upstream has told (heartbeats carry it),
+ * never the clocks of two machines: `ms` is how long this node has known that it is behind.
+ * @module
+ */
+import type { DatabaseId, Epoch, Txid } from "../base/types.ts";
+import type { Counters } from "./counters.ts";
+
+export type Role = "primary" | "replica";
+
+/**
+ * waiting: for a file, a directory, an upstream or a lock (`reason` says which)
+ * opening: reading the database to build its index
+ * copying: first copy under way, the file is not there yet
+ * repairing: comparing hashes with the upstream
+ * connecting: the copy is readable, but the upstream is not connected
+ * streaming: live
+ * serving: a primary that is live
+ * failed: needs a person (`reason` says what to do)
+ */
+export type State =
+  | "waiting"
+  | "opening"
+  | "copying"
+  | "repairing"
+  | "connecting"
+  | "streaming"
+  | "serving"
+  | "failed";
+
+export interface Progress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** Estimate, ms; absent until there is one. */
+  readonly etaMs?: number;
+}
+
+export interface Lag {
+  /** Transactions the upstream has and we have not applied. */
+  readonly txids: number;
+  /** Bytes received of an answer that is not applied yet. */
+  readonly bytes: number;
+  /** How long we have been behind, ms; 0 when equal. */
+  readonly ms: number;
+}
+
+export interface UpstreamStatus {
+  readonly url: string;
+  readonly path: string;
+  readonly connected: boolean;
+  readonly epoch?: Epoch;
+  readonly txid?: Txid;
+  readonly lag: Lag;
+  readonly progress?: Progress;
+  /** The last failure, a sentence. */
+  readonly error?: string;
+}
+
+/** A replica connected to us, or one that was. */
+export interface DownstreamStatus {
+  /** Random id of the replica's process. */
+  readonly id: string;
+  readonly address: string;
+  readonly connected: boolean;
+  readonly epoch: Epoch;
+  readonly sent: Txid;
+  readonly received: Txid;
+  readonly durable: Txid;
+  readonly applied: Txid;
+  /** Since its last report, ms. */
+  readonly silentMs: number;
+}
+
+export interface DatabaseStatus {
+  readonly path: string;
+  readonly role: Role;
+  readonly state: State;
+  /** A sentence: what it waits for, or why it is not healthy. */
+  readonly reason?: string;
+  /** Readers of this node see a consistent copy (which may be old). */
+  readonly readable: boolean;
+  readonly id?: DatabaseId;
+  readonly epoch?: Epoch;
+  readonly txid?: Txid;
+  /** 16 hex digits: XOR of all pages' hashes. */
+  readonly hash?: string;
+  readonly pageSize?: number;
+  readonly pageCount?: number;
+  /** Frames committed in the WAL, and how many of them are checkpointed. */
+  readonly walFrames?: number;
+  readonly walBackfilled?: number;
+  /** Since the last change was seen or applied, ms. */
+  readonly lastChangeMs?: number;
+  readonly upstream?: UpstreamStatus;
+  readonly replicas: readonly DownstreamStatus[];
+  readonly counters: Counters;
+}
+
+export interface NodeStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly databases: readonly DatabaseStatus[];
+}

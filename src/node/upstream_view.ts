@@ -1,0 +1,182 @@
+/**
+ * What a replica knows of its upstream: connected or not, how far ahead, how far an answer is; and
+ * the reports it sends back. May import: base/, changes/.
+ *
+ * Lag in ms is the time for which this node has known that it is behind: no clocks are compared.
+ * @module
+ */
+import type { Env } from "../base/env.ts";
+import { type Epoch, type Txid, ZERO_TXID } from "../base/types.ts";
+import type { Begin, Commit, Heartbeat, Hello } from "../changes/records.ts";
+import type { ChangeSource } from "../changes/source.ts";
+import type { UpstreamOptions } from "./options.ts";
+import type { Progress, UpstreamStatus } from "./status.ts";
+
+/** Shortest time between two reports while transactions come. */
+const REPORT_MS = 50;
+const REPORT_IDLE_MS = 1000;
+
+export class UpstreamView {
+  readonly #options: UpstreamOptions;
+  readonly #env: Env;
+  #source: ChangeSource | undefined;
+  #connection: AbortController | undefined;
+  #epoch: Epoch | undefined;
+  #txid: Txid = ZERO_TXID;
+  #received: Txid = ZERO_TXID;
+  #applied: Txid = ZERO_TXID;
+  #durable: Txid = ZERO_TXID;
+  #behindSince: number | undefined;
+  #answerBytes = 0;
+  #progress: { done: number; total: number; started: number; from: number } | undefined;
+  #error: string | undefined;
+  #reporting = false;
+  #reportAgain = false;
+  #cancelIdle: () => void = () => {};
+
+  constructor(options: UpstreamOptions, env: Env) {
+    this.#options = options;
+    this.#env = env;
+  }
+
+  get isConnected(): boolean {
+    return this.#connection !== undefined;
+  }
+  get durable(): Txid {
+    return this.#durable;
+  }
+
+  hello(hello: Hello): void {
+    if (this.#epoch !== hello.epoch) this.#applied = this.#durable = this.#received = ZERO_TXID;
+    this.#told(hello.epoch, hello.txid);
+  }
+
+  connected(source: ChangeSource): void {
+    this.#source = source;
+    this.#connection = new AbortController();
+    this.#error = undefined;
+    this.reportSoon();
+    this.#idleReports();
+  }
+
+  disconnected(error: string | undefined): void {
+    this.#connection?.abort();
+    this.#connection = undefined;
+    this.#cancelIdle();
+    this.#answerBytes = 0;
+    this.#error = error;
+  }
+
+  begin(begin: Begin, pageSize: number): void {
+    this.#answerBytes = 0;
+    if (this.#epoch !== undefined) this.#told(this.#epoch, begin.to);
+    const total = begin.pages * pageSize;
+    if (total < 16 * 1024 * 1024) return; // not worth a bar
+    this.#progress = { done: 0, total, started: this.#env.clock.monotonic(), from: 0 };
+  }
+
+  bytes(count: number): void {
+    this.#answerBytes += count;
+    if (this.#progress !== undefined) this.#progress.done += count;
+  }
+
+  /** Progress of work that is not an answer: hashing a file. Bytes. */
+  progress(done: number, total: number): void {
+    const now = this.#env.clock.monotonic();
+    if (this.#progress?.total !== total) this.#progress = { done, total, started: now, from: done };
+    else this.#progress.done = done;
+  }
+
+  endProgress(): void {
+    this.#progress = undefined;
+  }
+
+  received(commit: Commit): void {
+    this.#received = commit.txid;
+    this.#told(commit.epoch, commit.txid);
+    this.endProgress();
+  }
+
+  appliedAt(txid: Txid): void {
+    this.#applied = txid;
+    this.#answerBytes = 0;
+    if (txid >= this.#txid) this.#behindSince = undefined;
+  }
+
+  durableAt(txid: Txid): void {
+    this.#durable = txid;
+    this.reportSoon();
+  }
+
+  heartbeat(beat: Heartbeat): void {
+    this.#told(beat.epoch, beat.txid);
+  }
+
+  status(): UpstreamStatus {
+    const now = this.#env.clock.monotonic();
+    const behind = this.#behindSince;
+    const progress = this.#progressStatus(now);
+    return {
+      url: this.#options.url,
+      path: this.#options.path,
+      connected: this.isConnected,
+      ...(this.#epoch === undefined ? {} : { epoch: this.#epoch, txid: this.#txid }),
+      lag: {
+        txids: Math.max(0, this.#txid - this.#applied),
+        bytes: this.#answerBytes,
+        ms: behind === undefined ? 0 : Math.round(now - behind),
+      },
+      ...(progress === undefined ? {} : { progress }),
+      ...(this.#error === undefined ? {} : { error: this.#error }),
+    };
+  }
+
+  /** Sends the positions, one report at a time; what changes meanwhile goes out with the next. */
+  reportSoon(): void {
+    if (this.#reporting) {
+      this.#reportAgain = true;
+      return;
+    }
+    const signal = this.#connection?.signal;
+    if (this.#source === undefined || this.#epoch === undefined || signal === undefined) return;
+    this.#reporting = true;
+    const { received, durable, applied } = this.#positions();
+    void this.#source.report({ epoch: this.#epoch, received, durable, applied }, signal)
+      .then(() => this.#env.clock.sleep(REPORT_MS))
+      .finally(() => {
+        this.#reporting = false;
+        if (!this.#reportAgain) return;
+        this.#reportAgain = false;
+        this.reportSoon();
+      });
+  }
+
+  #positions(): { received: Txid; durable: Txid; applied: Txid } {
+    const received = this.#received > this.#applied ? this.#received : this.#applied;
+    return { received, durable: this.#durable, applied: this.#applied };
+  }
+
+  #idleReports(): void {
+    this.#cancelIdle = this.#env.clock.after(REPORT_IDLE_MS, () => {
+      if (!this.isConnected) return;
+      this.reportSoon();
+      this.#idleReports();
+    });
+  }
+
+  #told(epoch: Epoch, txid: Txid): void {
+    if (this.#epoch !== epoch || txid > this.#txid) this.#txid = txid;
+    this.#epoch = epoch;
+    if (this.#txid > this.#applied) this.#behindSince ??= this.#env.clock.monotonic();
+    else this.#behindSince = undefined;
+  }
+
+  #progressStatus(now: number): Progress | undefined {
+    const progress = this.#progress;
+    if (progress === undefined) return undefined;
+    const { done, total, started, from } = progress;
+    const rate = (done - from) / Math.max(1, now - started);
+    const shown = { doneBytes: Math.min(done, total), totalBytes: total };
+    return rate > 0 ? { ...shown, etaMs: Math.max(0, Math.round((total - done) / rate)) } : shown;
+  }
+}
