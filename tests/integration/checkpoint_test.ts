@@ -1,0 +1,134 @@
+import type { App, WriterOptions } from "../support/app.ts";
+import { assert, assertEquals } from "../support/assert.ts";
+import { eventually, sleep } from "../support/process.ts";
+import {
+  assertConsistent,
+  assertInSync,
+  assertNoRepairs,
+  assertUndisturbed,
+  type Pair,
+  startPair,
+} from "../support/replication.ts";
+import { type Scope, scopedTest } from "../support/scope.ts";
+
+const FRAME = 24 + 4096;
+const HARD_LIMIT = 8000;
+
+/** A pair under one writer and one reader of the replica, for `ms`. */
+async function underLoad(
+  scope: Scope,
+  ms: number,
+  options: Partial<WriterOptions>,
+): Promise<{ pair: Pair; writer: App; reader: App }> {
+  const writer = await scope.app();
+  await writer.startWriter({ path: await scope.path("primary/app.db"), ...options });
+  const pair = await startPair(scope);
+  const reader = await scope.app();
+  await reader.startReader({ path: pair.copy, pace_ms: 1 });
+  await sleep(ms);
+  return { pair, writer, reader };
+}
+
+const WRITERS: readonly (readonly [how: string, options: Partial<WriterOptions>])[] = [
+  ["as it is", {}],
+  ["without autocheckpoint", {
+    pragmas: ["journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=0"],
+  }],
+  ["with checkpoint(TRUNCATE) in a loop", { checkpoint_every: 20, checkpoint_mode: "TRUNCATE" }],
+  ["with checkpoint(RESTART) in a loop", { checkpoint_every: 20, checkpoint_mode: "RESTART" }],
+  ["with synchronous=full", { pragmas: ["journal_mode=wal", "synchronous=full"] }],
+];
+
+for (const [how, options] of WRITERS) {
+  scopedTest(
+    `a saturating writer ${how} keeps a bounded log and an exact replica`,
+    async (scope) => {
+      const { pair, writer, reader } = await underLoad(scope, 4000, options);
+      const { counters } = await pair.primary.database();
+      const report = await writer.stopWriter();
+      assertUndisturbed(report);
+      await assertInSync(pair);
+      assertConsistent(await reader.stopReader());
+      await assertNoRepairs(pair.replica);
+      const frames = Math.ceil(report.wal_bytes / FRAME);
+      assert(frames < 1.5 * HARD_LIMIT, `the log grew to ${frames} frames`);
+      assert(report.count < 2000 || counters.logRestarts > 0, "the log began anew");
+    },
+  );
+}
+
+scopedTest("a writer of 500 commits a second with busy_timeout 0 gets no BUSY", async (scope) => {
+  const { pair, writer, reader } = await underLoad(scope, 5000, { pace_ms: 1.5, timeout_ms: 0 });
+  const report = await writer.stopWriter();
+  assertUndisturbed(report);
+  await assertInSync(pair);
+  assertConsistent(await reader.stopReader());
+});
+
+scopedTest("two writers at once make one history", async (scope) => {
+  const source = await scope.path("primary/app.db");
+  const { pair, writer, reader } = await underLoad(scope, 200, { pace_ms: 1 });
+  const other = await scope.open(source);
+  await other.exec("CREATE TABLE other(a INTEGER PRIMARY KEY, b BLOB)");
+  for (let n = 0; n < 500; n++) await other.exec("INSERT INTO other(b) VALUES(randomblob(900))");
+  assertUndisturbed(await writer.stopWriter());
+  await assertInSync(pair);
+  assertConsistent(await reader.stopReader());
+  const copy = await scope.app();
+  await copy.open(pair.copy, { mode: "ro" });
+  assertEquals(await copy.value("SELECT count(*) FROM other"), 500);
+});
+
+for (const side of ["source", "copy"] as const) {
+  scopedTest(`a long reader of the ${side} keeps its snapshot and delays nobody`, async (scope) => {
+    const { pair, writer, reader } = await underLoad(scope, 300, { pace_ms: 1 });
+    const long = await scope.app();
+    await long.open(pair[side], { mode: "ro" });
+    await long.exec("BEGIN");
+    const seen = await long.value("SELECT n FROM counter_row");
+    const written = (await writer.writerProgress()).n;
+    await eventually("the replica goes on", async () => {
+      return (await reader.readerProgress()).n > written + 1500 || undefined;
+    });
+    assertEquals(await long.value("SELECT n FROM counter_row"), seen);
+    assertEquals(await long.value("SELECT max(n) FROM counter_log"), seen);
+    assertEquals(await long.value("PRAGMA integrity_check"), "ok");
+    await long.exec("COMMIT");
+    await sleep(1500); // the log may begin anew now
+    assertUndisturbed(await writer.stopWriter());
+    await assertInSync(pair);
+    assertConsistent(await reader.stopReader());
+    await assertNoRepairs(pair.replica);
+  });
+}
+
+scopedTest("a writer that is killed in the middle blocks nobody", async (scope) => {
+  const { pair, writer, reader } = await underLoad(scope, 100, {});
+  let current = writer;
+  for (let round = 0; round < 6; round++) {
+    await sleep(150);
+    await current.child.kill();
+    current = await scope.app();
+    await current.startWriter({ path: pair.source });
+    await eventually("commits", async () => {
+      return (await current.writerProgress()).count > 20 || undefined;
+    });
+  }
+  assertUndisturbed(await current.stopWriter());
+  await assertInSync(pair);
+  assertConsistent(await reader.stopReader());
+});
+
+scopedTest("the application's log is checkpointed when the primary was killed", async (scope) => {
+  const { pair, writer, reader } = await underLoad(scope, 300, {});
+  await pair.primary.kill();
+  await writer.stopWriter();
+  const app = await scope.open(pair.source);
+  const answer = (await app.rows("PRAGMA wal_checkpoint(TRUNCATE)"))[0];
+  assertEquals(answer, [0, 0, 0], "nobody holds a lock any more");
+  pair.primary.start();
+  await pair.primary.healthy();
+  await app.exec("UPDATE counter_row SET n = n");
+  await assertInSync(pair);
+  await reader.stopReader();
+});
