@@ -73,9 +73,10 @@ export async function* answerRounds(
     const growth = Math.min(2 ** Math.max(0, round - 3), SNAPSHOT_GROWTH_MAX);
     if (pages.length * index.pageSize <= SNAPSHOT_BYTES * growth) {
       const snapshot = snapshotPages(source, since, extra);
+      // Encoded before anything is yielded: meanwhile the index may move on.
+      const commit = commitRecord(source.index, snapshot.position, sent + snapshot.pages);
       yield* snapshot.records;
-      sent += snapshot.pages;
-      yield commitRecord(source.index, snapshot.position, sent);
+      yield commit;
       return snapshot.position;
     }
     for (const chunk of chunksOf(pages, index.pageSize)) {

@@ -192,7 +192,8 @@ export class Database {
     this.#reason = reason;
     const waiting = code === "not_ready" || code === "busy" || code === "upstream";
     this.#state = this.#stateAfter(waiting);
-    if (reason !== this.#said && code !== "position_gone") {
+    if (code === "position_gone") this.#env.log.info("history differs", { reason });
+    else if (reason !== this.#said) {
       this.#said = reason;
       if (waiting) this.#env.log.info("waiting", { for: reason });
       else this.#env.log.error("cannot go on", { code, reason });

@@ -8,15 +8,18 @@
  * database file has no second descriptor in this process.
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
+import type { Clock } from "../base/env.ts";
 import { codeOf, LiveError } from "../base/errors.ts";
-import type { ByteFile, ShmLock } from "../base/io.ts";
 import { type CheckpointResult, Connection } from "../sqlite/connection.ts";
 import { SqliteFile } from "../sqlite/file.ts";
 import { SqliteShm } from "../sqlite/shm.ts";
-import { decodePageSize, isPageSize } from "../wal/format.ts";
+import { decodePageSize, FRAME_HEADER_BYTES, frameOffset, isPageSize } from "../wal/format.ts";
 import { SLOT, WalIndex, type WalIndexHeader } from "../wal/wal_index.ts";
 
+/** Of page 1: which format a writer must know. Source: sqlite.org/fileformat2.html */
+const WRITE_VERSION_BYTE = 18;
+/** A writer is inside the header for microseconds. */
+const HEADER_TRIES = 100;
 const READ_SOMETHING = "SELECT count(*) FROM sqlite_schema";
 
 export interface OpenResult {
@@ -26,8 +29,8 @@ export interface OpenResult {
 }
 
 export class DatabaseHandle {
-  readonly database: ByteFile;
-  readonly wal: ByteFile;
+  readonly database: SqliteFile;
+  readonly wal: SqliteFile;
   readonly walIndex: WalIndex;
   readonly pageSize: number;
   /** Identity of the file, for the proof of an unbroken history. */
@@ -35,8 +38,8 @@ export class DatabaseHandle {
   readonly inode: number;
   readonly #control: Connection;
   readonly #worker: Connection;
+  readonly #shm: SqliteShm;
   readonly #walInode: number | null;
-  #checkpointLock: ShmLock | undefined;
   #working: Promise<unknown> | undefined;
   #closed = false;
 
@@ -44,15 +47,16 @@ export class DatabaseHandle {
     this.#control = control;
     this.database = new SqliteFile(control, "database");
     this.wal = new SqliteFile(control, "wal");
-    this.walIndex = new WalIndex(new SqliteShm(control));
-    this.#checkpointLock = this.walIndex.lock(SLOT.checkpoint, 1, "shared");
-    if (this.#checkpointLock === undefined) {
+    this.#shm = new SqliteShm(control);
+    this.walIndex = new WalIndex(this.#shm);
+    const checkpointLock = this.walIndex.lock(SLOT.checkpoint, 1, "shared");
+    if (checkpointLock === undefined) {
       throw new LiveError("busy", `Another process is checkpointing "${path}"`);
     }
     try {
       this.#worker = openWorker(path);
     } catch (error) {
-      this.#checkpointLock[Symbol.dispose]();
+      checkpointLock[Symbol.dispose]();
       throw error;
     }
     this.pageSize = this.#readPageSize();
@@ -88,11 +92,25 @@ export class DatabaseHandle {
       : Math.floor(this.database.size() / this.pageSize);
   }
 
-  /** The first `count` bytes of page 1 in the database file (not of its newest version). */
-  fileHeader(count = 100): Bytes {
-    const bytes = new Uint8Array(count);
-    this.database.read(bytes, 0);
-    return bytes;
+  /** The header, also while a writer is at work. @throws {LiveError} "busy" if it stays unreadable. */
+  async stableHeader(clock: Clock): Promise<WalIndexHeader> {
+    for (let tries = 0; tries < HEADER_TRIES; tries++) {
+      const header = this.walIndex.header();
+      if (header !== undefined) return header;
+      await clock.sleep(1);
+    }
+    throw new LiveError("busy", `The wal-index of "${this.path}" is being written`);
+  }
+
+  /** Byte 18 of the newest page 1, which lies in frame `frame` of the log (0: in the file). */
+  writeVersion(frame: number): number {
+    const byte = new Uint8Array(1);
+    if (frame === 0) this.database.read(byte, WRITE_VERSION_BYTE);
+    else {
+      const page = frameOffset(frame, this.pageSize) + FRAME_HEADER_BYTES;
+      this.wal.read(byte, page + WRITE_VERSION_BYTE);
+    }
+    return byte[0]!;
   }
 
   /** True if the path or its -wal now names another file than the one that is open. */
@@ -148,16 +166,17 @@ export class DatabaseHandle {
     if (this.#closed) return;
     this.#closed = true;
     await Promise.allSettled([this.#working]);
+    await Promise.all([this.database.close(), this.wal.close()]);
     this.#worker.close(); // while CKPT is held: its own unlock would only downgrade ours
-    this.#checkpointLock?.[Symbol.dispose]();
-    this.#checkpointLock = undefined;
+    this.#shm.close();
     this.#control.close();
   }
 
   #readPageSize(): number {
     const fromIndex = this.walIndex.header()?.pageSize ?? 0;
     if (isPageSize(fromIndex)) return fromIndex;
-    const header = this.fileHeader();
+    const header = new Uint8Array(100);
+    this.database.read(header, 0);
     const pageSize = decodePageSize((header[16]! << 8) | header[17]!);
     if (isPageSize(pageSize)) return pageSize;
     throw new LiveError("corrupt", `"${this.path}" has no valid page size in its header`);

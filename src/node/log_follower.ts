@@ -11,6 +11,7 @@ import type { ByteFile } from "../base/io.ts";
 import { type Txid, txid } from "../base/types.ts";
 import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
+import { unguard } from "../pages/page_reader.ts";
 import { PendingPages } from "../pages/pending.ts";
 import type { FrameHeader } from "../wal/format.ts";
 import { WalReader } from "../wal/reader.ts";
@@ -47,7 +48,9 @@ export class LogFollower {
     let commits = 0;
     const { pageSize } = this.#index;
     this.reader.read(upTo, (frame, header, buffer, at) => {
-      this.#hold(frame, header, buffer.subarray(at, at + pageSize));
+      const page = buffer.subarray(at, at + pageSize);
+      if (header.pgno === 1) unguard(page); // a replica's own log
+      this.#hold(frame, header, page);
       if (header.commit === 0) return;
       this.#commit(header.commit);
       commits++;

@@ -11,7 +11,7 @@ import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { type DatabaseId, type Epoch, type Txid, txid, ZERO_TXID } from "../base/types.ts";
 import { PageIndex } from "../pages/page_index.ts";
-import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
+import { GUARD_VERSION } from "../pages/page_reader.ts";
 import type { WalIndexHeader } from "../wal/wal_index.ts";
 import type { Counters } from "./counters.ts";
 import { DatabaseHandle } from "./handle.ts";
@@ -34,7 +34,6 @@ export async function openPrimary(opening: PrimaryOpening, env: Env): Promise<Pr
   const { handle, switchedToWal } = DatabaseHandle.open(opening.options.path);
   try {
     if (switchedToWal) env.log.info("database set to WAL mode");
-    refuseGuarded(handle);
     return await start(opening, handle, env);
   } catch (error) {
     await handle.close();
@@ -43,13 +42,13 @@ export async function openPrimary(opening: PrimaryOpening, env: Env): Promise<Pr
 }
 
 async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env): Promise<Primary> {
-  const header = handle.walIndex.header();
-  if (header === undefined) throw new LiveError("busy", "The wal-index is being written");
+  const header = await handle.stableHeader(env.clock);
   const saved = opening.files.load();
   const index = new PageIndex(handle.pageSize);
   index.resize(handle.pageCountOf(header));
   const history = readLog(handle, index, header, saved, env);
   const { follower, start } = history;
+  refuseGuarded(handle, index);
   index.floor = start;
   await scanFile(handle, index, start, env, opening.progress);
   const id = saved?.id ?? env.random.id() as DatabaseId;
@@ -146,8 +145,8 @@ function save(primary: Primary, files: SideFiles): void {
 }
 
 /** A replica's file is no primary's: its history goes on elsewhere. */
-function refuseGuarded(handle: DatabaseHandle): void {
-  if (handle.fileHeader()[WRITE_VERSION_BYTE] !== GUARD_VERSION) return;
+function refuseGuarded(handle: DatabaseHandle, index: PageIndex): void {
+  if (handle.writeVersion(index.frameOf(1)) !== GUARD_VERSION) return;
   throw new LiveError(
     "guard",
     `"${handle.path}" is a replica's file (write guard set): ` +

@@ -12,7 +12,7 @@ import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { type Position, ZERO_TXID } from "../base/types.ts";
 import { PageIndex } from "../pages/page_index.ts";
-import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
+import { GUARD_VERSION } from "../pages/page_reader.ts";
 import { Applier, type ApplierOptions } from "./applier.ts";
 import type { Counters } from "./counters.ts";
 import { DatabaseHandle } from "./handle.ts";
@@ -43,9 +43,7 @@ export interface ReplicaOpening extends Pick<ApplierOptions, "willBeAt" | "isAt"
 export async function openReplica(opening: ReplicaOpening, env: Env): Promise<OpenReplica> {
   const { handle } = DatabaseHandle.open(opening.options.path);
   try {
-    const guarded = handle.fileHeader()[WRITE_VERSION_BYTE] === GUARD_VERSION;
-    if (!guarded) refuseUsed(handle);
-    return await start(opening, handle, guarded, env);
+    return await start(opening, handle, env);
   } catch (error) {
     await handle.close();
     throw error;
@@ -55,22 +53,27 @@ export async function openReplica(opening: ReplicaOpening, env: Env): Promise<Op
 async function start(
   opening: ReplicaOpening,
   handle: DatabaseHandle,
-  guarded: boolean,
   env: Env,
 ): Promise<OpenReplica> {
+  const header = await handle.stableHeader(env.clock);
   const index = new PageIndex(handle.pageSize);
+  index.resize(handle.pageCountOf(header));
+  const follower = new LogFollower(handle.wal, index, ZERO_TXID);
+  follower.counting = false;
+  follower.begin(header);
+  follower.read(header.mxFrame);
+  // Before any lock is taken: a live database must not notice that `upstream` was set by mistake.
+  const guarded = handle.writeVersion(index.frameOf(1)) === GUARD_VERSION;
+  if (!guarded) refuseUsed(handle);
+
   const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;
   const hard = maxCheckpointPageCount > 0 ? maxCheckpointPageCount : Infinity;
   const { counters, willBeAt, isAt } = opening;
   const applier = new Applier({ handle, index, counters, soft, hard, willBeAt, isAt }, env);
   try {
-    const header = handle.walIndex.header();
-    if (header === undefined) throw new LiveError("busy", "The wal-index is being written");
-    index.resize(handle.pageCountOf(header));
-    const follower = new LogFollower(handle.wal, index, ZERO_TXID);
-    follower.counting = false;
-    follower.begin(header);
-    follower.read(header.mxFrame);
+    if (applier.mxFrame !== header.mxFrame) {
+      throw new LiveError("busy", `Another process is writing to "${handle.path}"`);
+    }
     await scanFile(handle, index, ZERO_TXID, env, opening.progress);
     const position = knownPosition(opening.saved, index);
     if (position !== undefined) index.setFloor(position.txid);

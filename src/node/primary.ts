@@ -32,9 +32,12 @@ import type { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
 import { lockHolders } from "./proc_locks.ts";
 
-/** After a pass that a reader's mark held up. */
-const BACK_OFF_MS = 1000;
-const WRITE_LOCK_TRY_MS = 20;
+/** After a pass that a reader's mark held up: twice as long each time, from the first to the last. */
+const BACK_OFF_MS = { first: 20, last: 1000 } as const;
+/** Try-locks only, for this long; so many at once take some 0.1 ms. */
+const WRITE_LOCK = { ms: 20, triesInARow: 100 } as const;
+/** A header stays unreadable for microseconds; after a writer's death until it is recovered. */
+const HEADER_PATIENCE_MS = 10_000;
 /** How often the place in the log is written down while commits come. */
 const SAVE_MS = 250;
 
@@ -74,6 +77,8 @@ export class Primary implements LocalDatabase {
   #lastSave = 0;
   #unsaved = false;
   #backOffUntil = 0;
+  #backOffMs = 0;
+  #saidHeldUp = false;
   #badSince: number | undefined;
   #recovering = false;
   #lost = false;
@@ -241,29 +246,48 @@ export class Primary implements LocalDatabase {
   /** PASSIVE on the worker, then everything up to nBackfill read. */
   async #backfill(): Promise<boolean> {
     const started = this.#env.clock.monotonic();
-    const target = this.#header.mxFrame;
+    const before = this.handle.backfilled();
     const result = await this.handle.checkpoint("passive");
     if (this.#lost || result === undefined) return false;
     this.counters.checkpoints++;
     this.counters.checkpointSeconds += (this.#env.clock.monotonic() - started) / 1000;
     this.#lastPass = this.#env.clock.monotonic();
-    this.#consume();
+    await this.#readOn(this.handle.backfilled());
+    if (this.#lost) return false;
     this.#backfilled = this.handle.backfilled();
-    if (this.follower.reader.last < this.#backfilled) throw unexpected("frames were not read");
     if (result.rc !== 0) {
       this.counters.checkpointErrors++;
       return this.#heldUp(`SQLite code ${result.rc}`);
     }
-    return this.#backfilled >= target || this.#heldUp("a reader's mark");
+    // A mark as old as the running transaction is normal; one that lets nothing through is not.
+    const stuck = this.#backfilled === before && before < this.#header.mxFrame;
+    if (stuck) return this.#heldUp("a reader's mark");
+    this.#backOffMs = 0;
+    this.#saidHeldUp = false;
+    return true;
+  }
+
+  /** Reads up to `frame`, which is committed: only a header in the middle of a write delays it. */
+  async #readOn(frame: number): Promise<void> {
+    const until = this.#env.clock.monotonic() + HEADER_PATIENCE_MS;
+    for (;;) {
+      this.#consume();
+      if (this.follower.reader.last >= frame) return;
+      if (this.#env.clock.monotonic() > until) throw unexpected("frames were not read");
+      await this.#env.clock.sleep(1);
+      if (this.#lost) return;
+    }
   }
 
   #heldUp(what: string): boolean {
-    this.#backOffUntil = this.#env.clock.monotonic() + BACK_OFF_MS;
-    const pids = lockHolders(`${this.handle.path}-shm`);
+    this.#backOffMs = Math.min(BACK_OFF_MS.last, 2 * this.#backOffMs || BACK_OFF_MS.first);
+    this.#backOffUntil = this.#env.clock.monotonic() + this.#backOffMs;
     const frames = this.log.mxFrame;
-    if (frames >= Math.max(this.#limits.hard, this.#limits.soft)) {
-      this.#env.log.warn("checkpoint held up, the log grows", { by: what, pids, frames });
-    } else this.#env.log.debug("checkpoint held up", { by: what, pids, frames });
+    const grows = this.#limits.hard > 0 && frames >= this.#limits.hard;
+    if (!grows || this.#saidHeldUp || this.#backOffMs < BACK_OFF_MS.last) return false;
+    this.#saidHeldUp = true;
+    const pids = lockHolders(`${this.handle.path}-shm`);
+    this.#env.log.warn("checkpoint held up, the log grows", { by: what, pids, frames });
     return false;
   }
 
@@ -275,13 +299,8 @@ export class Primary implements LocalDatabase {
     for (let tries = 0; tries < 3 && !tailIsShort(this.log); tries++) {
       if (!await this.#pass() || this.#lost) return;
     }
-    const until = this.#env.clock.monotonic() + WRITE_LOCK_TRY_MS;
-    let lock: ShmLock | undefined;
-    while ((lock = this.handle.walIndex.lock(SLOT.write, 1, "exclusive")) === undefined) {
-      if (this.#env.clock.monotonic() > until) return;
-      await this.#env.clock.sleep(0);
-      if (this.#lost) return;
-    }
+    const lock = await this.#tryWriteLock();
+    if (lock === undefined) return;
     const locked = this.#env.clock.monotonic();
     try {
       await this.#backfill();
@@ -289,6 +308,19 @@ export class Primary implements LocalDatabase {
       lock[Symbol.dispose]();
       this.counters.writeLock.observe((this.#env.clock.monotonic() - locked) / 1000);
     }
+  }
+
+  /** A writer that never pauses leaves gaps of microseconds: many tries in a row, then its turn. */
+  async #tryWriteLock(): Promise<ShmLock | undefined> {
+    const until = this.#env.clock.monotonic() + WRITE_LOCK.ms;
+    while (!this.#lost && this.#env.clock.monotonic() < until) {
+      for (let tries = 0; tries < WRITE_LOCK.triesInARow; tries++) {
+        const lock = this.handle.walIndex.lock(SLOT.write, 1, "exclusive");
+        if (lock !== undefined) return lock;
+      }
+      await this.#env.clock.sleep(0);
+    }
+    return undefined;
   }
 
   /** A header in the middle of a write, for microseconds; or its writer died there. */
@@ -304,7 +336,7 @@ export class Primary implements LocalDatabase {
   async #recoverHeader(): Promise<void> {
     for (let tries = 0; tries < 1000 && !this.#lost; tries++) {
       await this.#env.clock.sleep(tries === 0 ? 0 : 1);
-      if (this.handle.walIndex.header() !== undefined) break;
+      if (this.#lost || this.handle.walIndex.header() !== undefined) break;
       const lock = this.handle.walIndex.lock(SLOT.write, 1, "exclusive");
       if (lock === undefined) continue; // a writer is at work
       const broken = this.handle.walIndex.header() === undefined;

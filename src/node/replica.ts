@@ -204,7 +204,6 @@ export class Replica {
       await followOnce(this.#parts.upstream, request, open.applier, events, this.#env, stop.signal);
     } catch (error) {
       if (codeOf(error) === "position_gone" && this.#position !== undefined) {
-        this.#env.log.info("history differs, comparing hashes", { reason: messageOf(error) });
         this.#position = undefined;
       } else if (codeOf(error) === "corrupt") this.#reopen = asLive(error);
       throw error;

@@ -1,6 +1,6 @@
 /**
  * The first index of a database: every page that no frame of the log holds is read from the file and
- * hashed. May import: base/, pages/, node/handle.
+ * hashed. May import: base/, pages/.
  *
  * CKPT is held, so the file cannot change meanwhile; commits only append frames, and a page that got
  * a frame during the scan is left to the log follower.
@@ -11,7 +11,7 @@ import type { Env } from "../base/env.ts";
 import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { unguard } from "../pages/page_reader.ts";
-import type { DatabaseHandle } from "./handle.ts";
+import type { ByteFile } from "../base/io.ts";
 
 const READ_BYTES = 256 * 1024;
 /** Bytes after which other work gets its turn. */
@@ -19,7 +19,7 @@ const SLICE_BYTES = 16 * 1024 * 1024;
 
 /** Hashes all pages that only the file has. `progress` gets bytes done and in all. */
 export async function scanFile(
-  handle: Pick<DatabaseHandle, "database">,
+  handle: { readonly database: ByteFile },
   index: PageIndex,
   at: number,
   env: Env,

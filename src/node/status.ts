@@ -3,7 +3,7 @@
  * Types only. May import: base/.
  *
  * Lag compares this node's position with the newest one its upstream has told (heartbeats carry it),
- * never the clocks of two machines: `ms` is how long this node has known that it is behind.
+ * never the clocks of two machines: `ms` is the time since this copy was last known to be current.
  * @module
  */
 import type { DatabaseId, Epoch, Txid } from "../base/types.ts";
@@ -43,7 +43,7 @@ export interface Lag {
   readonly txids: number;
   /** Bytes received of an answer that is not applied yet. */
   readonly bytes: number;
-  /** How long we have been behind, ms; 0 when equal. */
+  /** Since this copy was last known to be current, ms; 0 while it is. */
   readonly ms: number;
 }
 

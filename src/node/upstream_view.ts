@@ -2,7 +2,8 @@
  * What a replica knows of its upstream: connected or not, how far ahead, how far an answer is; and
  * the reports it sends back. May import: base/, changes/.
  *
- * Lag in ms is the time for which this node has known that it is behind: no clocks are compared.
+ * Lag in ms is the time since this copy was last known to be current: since it was told of something
+ * newer, or since the connection was lost. No clocks of two machines are compared.
  * @module
  */
 import type { Env } from "../base/env.ts";
@@ -27,6 +28,7 @@ export class UpstreamView {
   #applied: Txid = ZERO_TXID;
   #durable: Txid = ZERO_TXID;
   #behindSince: number | undefined;
+  #disconnectedSince: number | undefined;
   #answerBytes = 0;
   #progress: { done: number; total: number; started: number; from: number } | undefined;
   #error: string | undefined;
@@ -37,6 +39,7 @@ export class UpstreamView {
   constructor(options: UpstreamOptions, env: Env) {
     this.#options = options;
     this.#env = env;
+    this.#disconnectedSince = env.clock.monotonic();
   }
 
   get isConnected(): boolean {
@@ -54,6 +57,7 @@ export class UpstreamView {
   connected(source: ChangeSource): void {
     this.#source = source;
     this.#connection = new AbortController();
+    this.#disconnectedSince = undefined;
     this.#error = undefined;
     this.reportSoon();
     this.#idleReports();
@@ -62,6 +66,7 @@ export class UpstreamView {
   disconnected(error: string | undefined): void {
     this.#connection?.abort();
     this.#connection = undefined;
+    this.#disconnectedSince ??= this.#env.clock.monotonic();
     this.#cancelIdle();
     this.#answerBytes = 0;
     this.#error = error;
@@ -114,7 +119,7 @@ export class UpstreamView {
 
   status(): UpstreamStatus {
     const now = this.#env.clock.monotonic();
-    const behind = this.#behindSince;
+    const current = Math.min(this.#behindSince ?? now, this.#disconnectedSince ?? now);
     const progress = this.#progressStatus(now);
     return {
       url: this.#options.url,
@@ -124,7 +129,7 @@ export class UpstreamView {
       lag: {
         txids: Math.max(0, this.#txid - this.#applied),
         bytes: this.#answerBytes,
-        ms: behind === undefined ? 0 : Math.round(now - behind),
+        ms: Math.round(now - current),
       },
       ...(progress === undefined ? {} : { progress }),
       ...(this.#error === undefined ? {} : { error: this.#error }),

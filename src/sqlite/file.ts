@@ -13,7 +13,8 @@ const MAX_WRITE = 65536;
 
 export class SqliteFile implements ByteFile {
   readonly #sqlite: Sqlite = sqlite();
-  readonly #file: Deno.PointerObject;
+  #open: Deno.PointerObject | undefined;
+  #syncing: Promise<unknown> | undefined;
   readonly #name: string;
 
   /** @throws {LiveError} "not_ready" if there is no WAL (yet). */
@@ -21,7 +22,18 @@ export class SqliteFile implements ByteFile {
     const file = this.#sqlite.live_file(connection.handle, part === "wal" ? 1 : 0);
     this.#name = part === "wal" ? `${connection.path}-wal` : connection.path;
     if (file === null) throw new LiveError("not_ready", `"${this.#name}" is not open`);
-    this.#file = file;
+    this.#open = file;
+  }
+
+  /** Before its connection is closed: waits for an fsync under way; later calls throw "not_ready". */
+  async close(): Promise<void> {
+    this.#open = undefined;
+    await this.#syncing;
+  }
+
+  get #file(): Deno.PointerObject {
+    if (this.#open !== undefined) return this.#open;
+    throw new LiveError("not_ready", `"${this.#name}" is being opened again`);
   }
 
   read(into: Uint8Array<ArrayBuffer>, offset: number): boolean {
@@ -40,7 +52,9 @@ export class SqliteFile implements ByteFile {
   }
 
   async sync(): Promise<void> {
-    const rc = await this.#sqlite.live_sync(this.#file);
+    const work = this.#sqlite.live_sync(this.#file);
+    this.#syncing = work;
+    const rc = await work;
     if (rc !== RC.ok) throw sqliteError(rc, `Cannot fsync "${this.#name}"`);
   }
 

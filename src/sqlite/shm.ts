@@ -3,10 +3,12 @@
  * slots. May import: base/.
  *
  * Invariant: the views die with the connection. SQLite unmaps the memory when the last connection of
- * the process closes, and a load from it would then end the process: drop this object first.
+ * the process closes, and a load from it would then end the process: close() comes first, and all
+ * that is asked later throws.
  * @module
  */
 import { assert } from "../base/assert.ts";
+import { LiveError } from "../base/errors.ts";
 import type { LockMode, ShmLock, WalIndexMemory } from "../base/io.ts";
 import type { Connection } from "./connection.ts";
 import { RC, type Sqlite, sqlite, sqliteError } from "./library.ts";
@@ -20,6 +22,7 @@ export class SqliteShm implements WalIndexMemory {
   readonly #path: string;
   readonly #regions: (ArrayBuffer | undefined)[] = [];
   readonly #held = new Set<ShmLock>();
+  #closed = false;
 
   constructor(connection: Connection) {
     const file = this.#sqlite.live_file(connection.handle, 0);
@@ -28,7 +31,15 @@ export class SqliteShm implements WalIndexMemory {
     this.#path = `${connection.path}-shm`;
   }
 
+  /** Gives up what is held; from now on every call throws "not_ready". */
+  close(): void {
+    for (const lock of [...this.#held]) lock[Symbol.dispose]();
+    this.#closed = true;
+    this.#regions.length = 0;
+  }
+
   region(index: number, extend: boolean): ArrayBuffer | undefined {
+    this.#open();
     const known = this.#regions[index];
     if (known !== undefined) return known;
     const out = new BigUint64Array(1);
@@ -41,10 +52,12 @@ export class SqliteShm implements WalIndexMemory {
   }
 
   barrier(): void {
+    this.#open();
     this.#sqlite.live_shm_barrier(this.#file);
   }
 
   tryLock(slot: number, count: number, mode: LockMode): ShmLock | undefined {
+    this.#open();
     for (const held of this.#held) {
       const apart = held.slot + held.count <= slot || slot + count <= held.slot;
       assert(apart, `lock slot ${slot} is already held by this connection`);
@@ -64,5 +77,13 @@ export class SqliteShm implements WalIndexMemory {
     };
     this.#held.add(lock);
     return lock;
+  }
+
+  #open(): void {
+    if (!this.#closed) return;
+    throw new LiveError(
+      "not_ready",
+      `"${this.#path}" is closed: the database is being opened again`,
+    );
   }
 }

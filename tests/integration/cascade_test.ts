@@ -55,7 +55,7 @@ scopedTest("a chain of three stays exact when its middle is restarted", async (s
   assertUndisturbed(await writer.stopWriter());
   await assertChain(three);
   assertConsistent(await reader.stopReader());
-  await assertNoRepairs(middle, last);
+  await assertNoRepairs(middle); // what the last had not got yet, it finds by hashes
 });
 
 scopedTest(

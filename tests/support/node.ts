@@ -4,6 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { parseTxid } from "../../src/base/types.ts";
 import type { DatabaseStatus, NodeStatus } from "../../src/node/status.ts";
 import { Child, eventually, type Exit } from "./process.ts";
 
@@ -151,7 +152,7 @@ export class LiveNode implements AsyncDisposable {
   async status(): Promise<NodeStatus> {
     const { status, text } = await this.getText("/status");
     if (status !== 200) throw new Error(`GET /status: ${status} ${text}`);
-    return JSON.parse(text) as NodeStatus;
+    return withNumbers(JSON.parse(text)) as NodeStatus;
   }
 
   async database(path?: string): Promise<DatabaseStatus> {
@@ -234,4 +235,21 @@ export class LiveNode implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child?.kill();
   }
+}
+
+/** Txids stand in JSON as 16 hex digits, in the types of a status as numbers. */
+function withNumbers(status: { databases: Readonly<Record<string, unknown>>[] }): unknown {
+  const keys = ["txid", "sent", "received", "durable", "applied"];
+  const convert = (from: unknown): unknown => {
+    const entries = Object.entries(from ?? {});
+    return Object.fromEntries(
+      entries.map(([key, value]) => [key, keys.includes(key) ? parseTxid(String(value)) : value]),
+    );
+  };
+  const databases = status.databases.map((database) => ({
+    ...convert(database) as object,
+    ...(database["upstream"] === undefined ? {} : { upstream: convert(database["upstream"]) }),
+    replicas: (database["replicas"] as unknown[]).map(convert),
+  }));
+  return { ...status, databases };
 }

@@ -1,0 +1,118 @@
+/**
+ * The command line: commands, flags and their help, once. The one module that imports commander.
+ * May import: base/.
+ *
+ * Litestream's flags have one dash (`-config`); commander knows two, so `-name` and `-name=x` become
+ * `--name` before it parses.
+ * @module
+ */
+import { Command, CommanderError } from "commander";
+import { LiveError } from "../base/errors.ts";
+
+/** What was asked for; flags that were not given are absent. */
+export type Invocation =
+  | { readonly command: "replicate"; readonly paths: readonly string[]; readonly flags: Flags }
+  | { readonly command: "databases"; readonly json: boolean; readonly flags: Flags }
+  | { readonly command: "version" }
+  /** Help was asked for: print it. */
+  | { readonly command: "help"; readonly text: string };
+
+export interface Flags {
+  readonly config?: string;
+  readonly addr?: string;
+  readonly expandEnv: boolean;
+  readonly logLevel?: string;
+  readonly logFormat?: string;
+}
+
+const NO_FLAGS: Flags = { expandEnv: true };
+const SHORT = new Set(["-h"]);
+
+const EXAMPLES = `
+Examples:
+  litestream-live replicate -config /etc/litestream-live.yml
+  litestream-live replicate -addr :9090 /data/db                    a primary
+  litestream-live replicate /data/db http://primary.internal:9090   a replica of it
+
+Without -config: $LITESTREAM_CONFIG, else the first that exists of ./litestream-live.yml,
+./litestream.yml, /etc/litestream-live.yml, /etc/litestream.yml.`;
+
+/** @throws {LiveError} "config" for what cannot be understood. */
+export function parseArguments(args: readonly string[]): Invocation {
+  let result: Invocation | undefined;
+  let printed = "";
+  const program = commands((invocation) => {
+    result = invocation;
+  });
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => {
+        printed += text;
+      },
+      writeErr: () => {},
+    });
+  }
+  if (args.length === 0) {
+    return { command: "help", text: program.helpInformation() + EXAMPLES + "\n" };
+  }
+  try {
+    program.parse(args.map(twoDashes), { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { command: "help", text: printed };
+    const sentence = error.message.replace(/^error: /, "").replace(/\n/g, " ");
+    throw new LiveError("config", `${sentence}; see litestream-live help`);
+  }
+  return result ?? { command: "help", text: printed };
+}
+
+function twoDashes(arg: string): string {
+  return /^-[a-z][a-z-]+(=|$)/.test(arg) && !SHORT.has(arg) ? `-${arg}` : arg;
+}
+
+function commands(take: (invocation: Invocation) => void): Command {
+  const program = new Command("litestream-live")
+    .description("Live read replication for SQLite: a primary streams, replicas apply.")
+    .helpCommand("help [command]", "this text, or that of one command")
+    .addHelpText("after", EXAMPLES);
+  withConfig(program.command("replicate"))
+    .description("Serve and follow databases until SIGINT or SIGTERM.")
+    .argument("[path]", "a database, instead of a config file")
+    .argument("[url]", "its upstream: this makes it a replica")
+    .option("--addr <address>", 'where to listen: ":9090", "127.0.0.1:9090", "[::1]:0"')
+    .option("--log-level <level>", "debug, info, warn or error (default: info)")
+    .option("--log-format <format>", "text or json (default: text)")
+    .action((path: string | undefined, url: string | undefined, options) => {
+      const paths = [path, url].filter((given) => given !== undefined);
+      take({ command: "replicate", paths, flags: flagsOf(options) });
+    });
+  withConfig(program.command("databases"))
+    .description("List the databases of a config: path, role, upstream, state.")
+    .option("--json", "for machines")
+    .action((options) => {
+      take({ command: "databases", json: options.json === true, flags: flagsOf(options) });
+    });
+  program.command("version")
+    .description("Print the version.")
+    .action(() => take({ command: "version" }));
+  return program;
+}
+
+function withConfig(command: Command): Command {
+  return command
+    .option("--config <file>", "the config file")
+    .option("--no-expand-env", "leave $VAR in the config file as it is");
+}
+
+function flagsOf(options: Readonly<Record<string, unknown>>): Flags {
+  const text = (name: keyof Flags): Partial<Record<keyof Flags, string>> =>
+    typeof options[name] === "string" ? { [name]: options[name] } : {};
+  return {
+    ...NO_FLAGS,
+    ...text("config"),
+    ...text("addr"),
+    ...text("logLevel"),
+    ...text("logFormat"),
+    expandEnv: options["expandEnv"] !== false,
+  };
+}

@@ -1,0 +1,191 @@
+/**
+ * The config: from YAML text and flags to NodeOptions that are checked. The one module that reads
+ * the config file; parseConfig() itself is pure. May import: base/, node/options, cli/.
+ *
+ *     text -> yaml.ts tree -> schema.ts keys valid? -> expand.ts $VAR -> schema.ts typed -> here
+ *
+ * Whatever the text, the result is a config or one LiveError "config" whose sentence is
+ * `FILE:LINE:COLUMN: key: what is wrong; what to do`. No token is ever part of a sentence.
+ * @module
+ */
+import { LiveError, messageOf } from "../base/errors.ts";
+import {
+  DATABASE_DEFAULTS,
+  type DatabaseOptions,
+  type ListenAddress,
+  type UpstreamOptions,
+} from "../node/options.ts";
+import { parseAddr, parseUpstreamUrl } from "./address.ts";
+import { expandTree, type Lookup } from "./expand.ts";
+import { type ConfigFlags, flagAddr, type LoadedConfig, logOptions } from "./loaded.ts";
+import { problem } from "./place.ts";
+import { checkKeys, Section } from "./schema.ts";
+import { absolutePath, parseToken, resolvePath, type Surroundings } from "./values.ts";
+import { parseYaml } from "./yaml.ts";
+
+export { hasOpenBind, parseAddr } from "./address.ts";
+export type { ConfigFlags, LoadedConfig, LogFormat } from "./loaded.ts";
+export { optionsFromArguments } from "./positionals.ts";
+
+/** All that the config takes from the machine it is read on. */
+export interface Machine extends Surroundings {
+  readonly env: Lookup;
+}
+
+export interface ParseOptions extends Machine, ConfigFlags {
+  /** For the sentences. */
+  readonly path: string;
+  readonly expandEnv: boolean;
+}
+
+const PLACES = [
+  "./litestream-live.yml",
+  "./litestream.yml",
+  "/etc/litestream-live.yml",
+  "/etc/litestream.yml",
+] as const;
+
+/** Which file: the flag, $LITESTREAM_CONFIG, or the first of PLACES that exists. */
+export function findConfig(
+  flag: string | undefined,
+  env: Lookup,
+  exists: (path: string) => boolean,
+): string {
+  if (flag === "") throw problem("-config: is empty; write the path of the config file");
+  const named = flag ?? env("LITESTREAM_CONFIG");
+  if (named !== undefined && named !== "") return named;
+  const found = PLACES.find(exists);
+  if (found !== undefined) return found;
+  throw problem(
+    `no config file: -config and $LITESTREAM_CONFIG are not given, and there is no ${
+      PLACES.join(", ")
+    }; write one, or name the database: replicate -addr :9090 /data/db`,
+  );
+}
+
+/** Finds, reads and parses. */
+export function loadConfig(
+  flags: ConfigFlags & { readonly config?: string; readonly expandEnv: boolean },
+  machine: Machine,
+): LoadedConfig {
+  const path = findConfig(flags.config, machine.env, exists);
+  return parseConfig(readText(path), { ...machine, ...flags, path });
+}
+
+/** What cannot be asked about exists: reading it then says why it cannot be read. */
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory === false;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory);
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new LiveError("config", `${path}: does not exist; write it, or name another`);
+    }
+    const reason = messageOf(error).split("\n")[0]!;
+    throw new LiveError("config", `${path}: cannot be read, ${reason}; change that`);
+  }
+}
+
+/**
+ * Pure.
+ * @throws {LiveError} "config", and nothing else whatever `text` is.
+ */
+export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
+  const { path, env, expandEnv } = options;
+  const tree = parseYaml(text, path);
+  checkKeys(tree);
+  const root = Section.root(expandEnv ? expandTree(tree, env) : tree);
+  const sections = root.list("dbs");
+  const databases = sections.map((section) => readDatabase(section, options));
+  checkEachOnce(sections, databases);
+  const node = readNode(root, options);
+  if (node.addr === undefined) checkNoPrimary(sections, databases);
+  return {
+    options: { databases, ...node },
+    log: logOptions(options, root),
+    notes: [root, ...sections].flatMap((section) => section.notes()),
+    path,
+  };
+}
+
+function readNode(root: Section, flags: ConfigFlags): { addr?: ListenAddress; token?: string } {
+  const written = root.read("addr", parseAddr);
+  const addr = flagAddr(flags) ?? written;
+  const token = root.section("auth")?.read("token", parseToken);
+  return { ...(addr && { addr }), ...(token !== undefined && { token }) };
+}
+
+function readDatabase(section: Section, surroundings: Surroundings): DatabaseOptions {
+  const path = section.read("path", (text) => resolvePath(text, surroundings))!;
+  const { minCheckpointPageCount, maxCheckpointPageCount, checkpointIntervalMs, monitorDelayMs } =
+    DATABASE_DEFAULTS;
+  section.number("shadow-retention-count"); // only checked
+  const upstream = section.section("upstream");
+  const options = {
+    path,
+    ...(upstream && { upstream: readUpstream(upstream, path) }),
+    monitorDelayMs: section.number("monitor-delay-interval") ?? monitorDelayMs,
+    checkpointIntervalMs: section.number("checkpoint-interval") ?? checkpointIntervalMs,
+    minCheckpointPageCount: section.number("min-checkpoint-page-count") ?? minCheckpointPageCount,
+    maxCheckpointPageCount: section.number("max-checkpoint-page-count") ?? maxCheckpointPageCount,
+  };
+  checkPageCounts(section, options);
+  return options;
+}
+
+function checkPageCounts(section: Section, options: DatabaseOptions): void {
+  const { minCheckpointPageCount: least, maxCheckpointPageCount: most } = options;
+  if (most === 0 || most >= least) return;
+  const isMost = section.has("max-checkpoint-page-count");
+  throw isMost
+    ? section.problem(
+      "max-checkpoint-page-count",
+      `is ${most}, less than min-checkpoint-page-count, ${least}; raise it, or write 0 for never`,
+    )
+    : section.problem(
+      "min-checkpoint-page-count",
+      `is ${least}, more than max-checkpoint-page-count, ${most} by default; set that, too`,
+    );
+}
+
+function readUpstream(section: Section, ownPath: string): UpstreamOptions {
+  const { url, path: inUrl } = section.read("url", parseUpstreamUrl)!;
+  const path = section.read("path", absolutePath);
+  if (path !== undefined && inUrl !== undefined && path !== inUrl) {
+    throw section.problem("path", "is not the path in url; remove one of the two");
+  }
+  const token = section.read("token", parseToken);
+  return { url, path: path ?? inUrl ?? ownPath, ...(token !== undefined && { token }) };
+}
+
+function checkEachOnce(sections: readonly Section[], databases: readonly DatabaseOptions[]): void {
+  const lines = new Map<string, number>();
+  for (const [nth, section] of sections.entries()) {
+    const { path } = databases[nth]!;
+    const first = lines.get(path);
+    if (first !== undefined) {
+      throw section.problem(
+        "path",
+        `is the database of line ${first} again; remove one of the two`,
+      );
+    }
+    lines.set(path, section.place("path").line);
+  }
+}
+
+function checkNoPrimary(sections: readonly Section[], databases: readonly DatabaseOptions[]): void {
+  const nth = databases.findIndex(({ upstream }) => upstream === undefined);
+  if (nth < 0) return;
+  throw sections[nth]!.problem(
+    "path",
+    'is a primary, which needs an address to serve replicas at; add addr: ":9090" at the top ' +
+      "level, or an upstream here if it is a replica",
+  );
+}

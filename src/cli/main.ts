@@ -1,0 +1,115 @@
+/**
+ * Wiring: the command line becomes a node, its server, its log and its signals. May import: all.
+ *
+ * Exit codes: 0 done or stopped, 1 a failure, 2 what the user typed or configured.
+ * @module
+ */
+import config from "../../deno.json" with { type: "json" };
+import { type Env, type Log, systemClock, systemRandom } from "../base/env.ts";
+import { exitCode, LiveError, messageOf } from "../base/errors.ts";
+import { HttpSource } from "../http/client.ts";
+import { Server } from "../http/server.ts";
+import { Node } from "../node/node.ts";
+import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
+import { hasOpenBind, loadConfig, type LoadedConfig, optionsFromArguments } from "./config.ts";
+import { listDatabases } from "./databases.ts";
+import { openLog, writeStderr } from "./log.ts";
+
+export const VERSION: string = config.version;
+
+/** Runs the command line to its end; returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await run(parseArguments(args));
+  } catch (error) {
+    if (!(error instanceof LiveError)) throw error;
+    writeStderr(`litestream-live: ${error.message}\n`);
+    return exitCode(error.code);
+  }
+}
+
+async function run(invocation: Invocation): Promise<number> {
+  switch (invocation.command) {
+    case "help":
+      print(invocation.text);
+      return 0;
+    case "version":
+      print(`${VERSION}\n`);
+      return 0;
+    case "databases":
+      print(await listDatabases(load([], invocation.flags), invocation.json));
+      return 0;
+    case "replicate":
+      return await replicate(load(invocation.paths, invocation.flags));
+  }
+}
+
+/** From a file, or from the positional arguments; flags win. */
+function load(paths: readonly string[], flags: Flags): LoadedConfig {
+  const machine = {
+    env: (name: string): string | undefined => Deno.env.get(name),
+    cwd: Deno.cwd(),
+    home: Deno.env.get("HOME"),
+  };
+  if (paths.length === 0) return loadConfig(flags, machine);
+  if (flags.config !== undefined) {
+    throw new LiveError("config", "-config and a database path cannot be used together");
+  }
+  return optionsFromArguments(paths, flags, machine);
+}
+
+async function replicate(loaded: LoadedConfig): Promise<number> {
+  const { options, log: logOptions, notes, path } = loaded;
+  const colours = logOptions.format === "text" && Deno.stderr.isTerminal() &&
+    Deno.env.get("NO_COLOR") === undefined;
+  const log = openLog({ ...logOptions, colours, write: writeStderr });
+  const env: Env = { clock: systemClock, random: systemRandom, log };
+  stopOnBugs(log);
+  log.info("litestream-live", { version: VERSION, pid: Deno.pid, config: path });
+  for (const note of notes) log.warn("config", { note });
+
+  const stop = stopOnSignals(log);
+  const node = new Node(options, (upstream, env) => new HttpSource(upstream, env), VERSION, env);
+  const { addr, token } = options;
+  if (addr !== undefined) {
+    const server = new Server(node, token === undefined ? {} : { token }, env);
+    log.info("listening", { addr: server.listen(addr, stop) });
+    if (token === undefined && hasOpenBind(addr)) {
+      log.warn("ANYBODY who can reach this address can read every database: set auth.token", {
+        addr: addr.hostname,
+      });
+    }
+  }
+  await node.run(stop);
+  log.info("stopped");
+  return 0;
+}
+
+/** Aborts at the first SIGINT or SIGTERM; the second ends the process at once. */
+function stopOnSignals(log: Log): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (stop.signal.aborted) Deno.exit(signal === "SIGINT" ? 130 : 143);
+      log.info("stopping", { signal });
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+/** A bug ends the process: a wrong byte is worse than a restart. */
+function stopOnBugs(log: Log): void {
+  const end = (error: unknown): never => {
+    const stack = error instanceof Error ? error.stack : undefined;
+    log.error("a bug, stopping", { error: messageOf(error), stack });
+    Deno.exit(1);
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => end(event.reason));
+  globalThis.addEventListener("error", (event) => end(event.error));
+}
+
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+}

@@ -1,0 +1,111 @@
+/**
+ * Values of single keys: text in, checked value out. Each complaint is a LiveError "config" without
+ * a place ("must be …, not …; write …"); the caller adds file and line. No state, no I/O.
+ * May import: base/, cli/place.
+ * @module
+ */
+import { formatDuration, parseDuration } from "../base/duration.ts";
+import { problem, show } from "./place.ts";
+
+export interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What relative paths and `~` mean. */
+export interface Surroundings {
+  readonly cwd: string;
+  /** Undefined where HOME is not set, as under a bare systemd unit. */
+  readonly home: string | undefined;
+}
+
+export function parseInteger(text: string, range: Range): number {
+  if (!/^(0|[+-]?[1-9][0-9]*)$/.test(text)) {
+    throw problem(`must be a whole number, not ${show(text)}; write it in digits alone`);
+  }
+  return inRange(Number(text), text, range, String);
+}
+
+/** Go's form, "1m30s", or a plain 0; in milliseconds. */
+export function parseRangedDuration(text: string, range: Range): number {
+  if (/^[0-9]+$/.test(text) && text !== "0") {
+    throw problem(`has no unit; write ${text.slice(0, 9)}ms, ${text.slice(0, 9)}s or the like`);
+  }
+  const ms = parseDuration(text);
+  if (ms !== undefined) return inRange(ms, text, range, formatDuration);
+  throw problem(`must be a time, not ${show(text)}; write it like 10ms, 1m or 1m30s`);
+}
+
+function inRange(
+  value: number,
+  text: string,
+  { least, most }: Range,
+  format: (value: number) => string,
+): number {
+  if (value >= least && value <= most) return value;
+  const side = value < least ? `at least ${format(least)}` : `at most ${format(most)}`;
+  throw problem(`must be ${side}, not ${text.slice(0, 20)}; change it or remove the line`);
+}
+
+export function parseChoice<T extends string>(text: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === text);
+  if (found !== undefined) return found;
+  const list = `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
+  throw problem(`cannot be ${show(text)}; write ${list}`);
+}
+
+/** Goes into an HTTP header as it stands. The sentence never shows it. */
+export function parseToken(text: string): string {
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  const what = text === ""
+    ? "is empty"
+    : /\s/.test(text)
+    ? "contains a space or a line break"
+    : "contains a character that is not ASCII";
+  throw problem(`${what}; a token is made of printable ASCII characters without spaces`);
+}
+
+/** A path on this machine, absolute and without `.` and `..`; links are not resolved. */
+export function resolvePath(text: string, { cwd, home }: Surroundings): string {
+  checkPath(text);
+  if (/^(https?|file|sqlite|s3):/i.test(text)) {
+    throw problem(`must be a path, not the URL ${showUrl(text)}; write the path alone`);
+  }
+  if (!text.startsWith("~")) return normalise(text.startsWith("/") ? text : `${cwd}/${text}`);
+  if (!/^~(\/|$)/.test(text)) {
+    throw problem(`cannot tell whose home ${show(text)} means; write an absolute path`);
+  }
+  if (home === undefined || home === "") {
+    throw problem("begins with ~, but HOME is not set; write an absolute path");
+  }
+  return normalise(`${home}${text.slice(1)}`);
+}
+
+/** A path on another machine: nothing here can make it absolute. */
+export function absolutePath(text: string): string {
+  checkPath(text);
+  if (text.startsWith("/")) return normalise(text);
+  throw problem(
+    `must be absolute, as it is a path on the upstream node, not ${show(text)}; begin it with /`,
+  );
+}
+
+/** A URL inside a sentence, without what may be a password. */
+export function showUrl(url: string): string {
+  return show(url.replace(/\/\/[^/]*@/, "//…@").replace(/[?#].*$/s, ""));
+}
+
+function checkPath(text: string): void {
+  if (text === "") throw problem("is empty; write the path of a database file");
+  if (text.includes("\0")) throw problem("contains a NUL; write a path");
+}
+
+function normalise(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  if (parts.length === 0) throw problem("is the directory /; write the path of a database file");
+  return `/${parts.join("/")}`;
+}

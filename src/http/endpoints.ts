@@ -1,0 +1,73 @@
+/**
+ * Every endpoint, once: server, help and docs/OPERATING.md are made from this table. No I/O.
+ * May import: nothing.
+ * @module
+ */
+
+export interface Endpoint {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** Query parameters and what they are. */
+  readonly query: Readonly<Record<string, string>>;
+  /** What the caller needs where `auth.token` is set. */
+  readonly needs: "nothing" | "token";
+  readonly sentence: string;
+}
+
+const DATABASE = "the database's path on this node, as its config has it";
+const REPLICA = "random id of the asking replica's process";
+
+export const ENDPOINTS = {
+  health: {
+    method: "GET",
+    path: "/health",
+    query: { "max-lag": "a duration; replicas that lag more are not healthy, others are" },
+    needs: "nothing",
+    sentence: "200 if every database is live, else 503 with each one's reason (JSON).",
+  },
+  status: {
+    method: "GET",
+    path: "/status",
+    query: {},
+    needs: "token",
+    sentence: "Role, state, position, lag and replicas of every database (JSON).",
+  },
+  metrics: {
+    method: "GET",
+    path: "/metrics",
+    query: {},
+    needs: "token",
+    sentence: "Prometheus metrics.",
+  },
+  stream: {
+    method: "GET",
+    path: "/v1/stream",
+    query: { path: DATABASE, since: "epoch/txid", hash: "16 hex digits", replica: REPLICA },
+    needs: "token",
+    sentence: "The live stream of changes after `since` (docs/PROTOCOL.md).",
+  },
+  repair: {
+    method: "POST",
+    path: "/v1/stream",
+    query: { path: DATABASE, since: "epoch/txid", replica: REPLICA },
+    needs: "token",
+    sentence: "The same, with a body that names pages wanted besides.",
+  },
+  hashes: {
+    method: "GET",
+    path: "/v1/hashes",
+    query: { path: DATABASE, blocks: "blocks whose page hashes are wanted: 0-3,7" },
+    needs: "token",
+    sentence: "Hashes of all blocks, or of the pages of some.",
+  },
+  report: {
+    method: "POST",
+    path: "/v1/report",
+    query: { path: DATABASE, replica: REPLICA },
+    needs: "token",
+    sentence: "A replica tells how far it is (JSON).",
+  },
+} as const satisfies Readonly<Record<string, Endpoint>>;
+
+/** Where a Litestream 0.4 replica asks. It gets a sentence instead of a stream. */
+export const LITESTREAM_STREAM_PATH = "/stream";

@@ -1,0 +1,298 @@
+/**
+ * The node's HTTP server: streams for replicas, status, metrics and health for people. The one module
+ * that imports hono. May import: base/, changes/, node/, http/.
+ *
+ * Invariant: where a token is set, nothing but /health answers without it, not even with a 404.
+ * @module
+ */
+import { type Context, Hono } from "hono";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { type Bytes, parseWords, viewOf } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
+import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
+import { decodeRecord, TYPE } from "../changes/records.ts";
+import type { ChangesRequest } from "../changes/source.ts";
+import type { Served } from "../node/database.ts";
+import type { Node } from "../node/node.ts";
+import type { ListenAddress } from "../node/options.ts";
+import { parseDuration } from "../base/duration.ts";
+import { ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
+import { healthOf } from "./health.ts";
+import { Metrics } from "./metrics.ts";
+import { decodeRuns, MAX_WANTED, parseRanges } from "./ranges.ts";
+import { statusJson } from "./status_json.ts";
+import { streamOf } from "./stream.ts";
+
+const BINARY = {
+  "content-type": "application/octet-stream",
+  "cache-control": "no-store, no-transform", // compressing proxies would hold back what is live
+};
+const MAX_REPORT_BYTES = 1000;
+const MAX_RUNS_BYTES = MAX_WANTED / 2;
+/** A page's hash and a record of each: nobody needs more blocks at once. */
+const MAX_BLOCKS = 4096;
+
+type Bindings = { Bindings: { address: string } };
+type Request = Context<Bindings>;
+
+export interface ServerOptions {
+  readonly addr: ListenAddress;
+  readonly token?: string;
+}
+
+export class Server {
+  readonly #node: Node;
+  readonly #env: Env;
+  readonly #token: Uint8Array | undefined;
+  readonly #metrics: Metrics;
+  readonly #app: Hono<Bindings>;
+
+  constructor(node: Node, options: Pick<ServerOptions, "token">, env: Env) {
+    this.#node = node;
+    this.#env = env;
+    this.#token = options.token === undefined ? undefined : digest(`Bearer ${options.token}`);
+    this.#metrics = new Metrics(() => node.status());
+    this.#app = this.#routes();
+  }
+
+  /** The answer to one request; what Deno.serve calls, and tests. */
+  async fetch(request: globalThis.Request, address: string): Promise<Response> {
+    return await this.#app.fetch(request, { address });
+  }
+
+  /**
+   * Listens until `signal` aborts; returns the address with the port that was chosen.
+   * @throws {LiveError} "config" if the address cannot be used.
+   */
+  listen(addr: ListenAddress, signal: AbortSignal): string {
+    const { hostname, port } = listenOn(addr, signal, (request, info) => {
+      const { remoteAddr } = info;
+      const from = "hostname" in remoteAddr
+        ? formatHost(remoteAddr.hostname, remoteAddr.port)
+        : "unknown";
+      return this.fetch(request, from);
+    });
+    return formatHost(hostname, port);
+  }
+
+  #routes(): Hono<Bindings> {
+    const app = new Hono<Bindings>();
+    app.onError((error) => this.#failure(error));
+    app.notFound(() => {
+      const known = Object.values(ENDPOINTS).map(({ path }) => path);
+      return errorResponse("not_found", `Nothing here; there is ${[...new Set(known)].join(", ")}`);
+    });
+    app.use(async (c, next) => {
+      if (c.req.path !== ENDPOINTS.health.path && !this.#allowed(c)) {
+        return errorResponse("unauthorized", "This node wants `Authorization: Bearer` and a token");
+      }
+      await next();
+    });
+    app.get(ENDPOINTS.health.path, (c) => this.#health(c));
+    app.get(ENDPOINTS.status.path, () => json(statusJson(this.#node.status())));
+    app.get(ENDPOINTS.metrics.path, async () => {
+      const headers = { "content-type": this.#metrics.contentType };
+      return new Response(await this.#metrics.text(), { headers });
+    });
+    app.get(ENDPOINTS.stream.path, (c) => this.#stream(c, undefined));
+    app.post(ENDPOINTS.repair.path, async (c) => {
+      return this.#stream(c, decodeRuns(await bodyOf(c, MAX_RUNS_BYTES)));
+    });
+    app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
+    app.post(ENDPOINTS.report.path, (c) => this.#report(c));
+    app.get(LITESTREAM_STREAM_PATH, () => {
+      const sentence =
+        "This is litestream-live: a Litestream 0.4 replica cannot read its stream; " +
+        "run litestream-live on the replica, too";
+      return errorResponse("bad_request", sentence);
+    });
+    return app;
+  }
+
+  #allowed(c: Request): boolean {
+    if (this.#token === undefined) return true;
+    return timingSafeEqual(this.#token, digest(c.req.header("authorization") ?? ""));
+  }
+
+  #failure(error: unknown): Response {
+    const code = codeOf(error);
+    if (code !== undefined) return errorResponse(code, messageOf(error));
+    this.#env.log.error("a request failed", { error: messageOf(error), stack: stackOf(error) });
+    return errorResponse("sqlite", "A bug: the log says more");
+  }
+
+  #health(c: Request): Response {
+    const text = c.req.query("max-lag");
+    const maxLag = text === undefined ? undefined : parseDuration(text);
+    if (text !== undefined && maxLag === undefined) {
+      throw new LiveError("bad_request", `Cannot read max-lag=${text}: must be like 10s or 500ms`);
+    }
+    const health = healthOf(this.#node.status(), maxLag);
+    return json(health, health.healthy ? 200 : 503);
+  }
+
+  async #stream(c: Request, wanted: number[] | undefined): Promise<Response> {
+    const served = this.#served(c);
+    const replica = replicaOf(c);
+    const stop = new AbortController();
+    const records = served.source.changes(changesRequest(c, wanted), stop.signal);
+    const { counters, downstreams, position } = served;
+    const gone = downstreams.connect(replica, c.env.address, position.epoch);
+    const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
+    const body = await streamOf(records, stop, {
+      sent(record) {
+        counters.sentBytes += record.length;
+        const commit = commitIn(record);
+        if (commit !== undefined) downstreams.sent(replica, commit.epoch, commit.txid);
+      },
+      ended() {
+        gone();
+        log.debug("replica disconnected");
+      },
+    });
+    log.debug("replica connected");
+    return new Response(body, { headers: BINARY });
+  }
+
+  async #hashes(c: Request): Promise<Response> {
+    const { source } = this.#served(c);
+    const text = c.req.query("blocks");
+    const blocks = text === undefined ? undefined : parseRanges(text);
+    if (blocks !== undefined && blocks.length > MAX_BLOCKS) {
+      throw new LiveError("bad_request", `At most ${MAX_BLOCKS} blocks at once`);
+    }
+    const stop = new AbortController();
+    const records = source.hashes(blocks === undefined ? {} : { blocks }, stop.signal);
+    const body = await streamOf(records, stop, { sent: () => {}, ended: () => {} });
+    return new Response(body, { headers: BINARY });
+  }
+
+  async #report(c: Request): Promise<Response> {
+    const { downstreams } = this.#served(c);
+    const text = new TextDecoder().decode(await bodyOf(c, MAX_REPORT_BYTES));
+    downstreams.report(replicaOf(c), parseReport(text));
+    return new Response(null, { status: 204 });
+  }
+
+  #served(c: Request): Served {
+    const path = c.req.query("path");
+    if (path === undefined || path === "") {
+      throw new LiveError("bad_request", "Which database? Say ?path=/the/path");
+    }
+    return this.#node.database(path).served();
+  }
+}
+
+function changesRequest(c: Request, wanted: number[] | undefined): ChangesRequest {
+  const since = c.req.query("since");
+  const hashText = c.req.query("hash");
+  const hash = hashText === undefined ? undefined : parseWords(hashText);
+  if (hashText !== undefined && hash === undefined) {
+    throw new LiveError(
+      "bad_request",
+      `Cannot read "${hashText}" as a hash: must be 16 hex digits`,
+    );
+  }
+  return {
+    ...(since === undefined ? {} : { since: parsePosition(since) }),
+    ...(hash === undefined ? {} : { hash }),
+    ...(wanted === undefined ? {} : { wanted }),
+  };
+}
+
+function replicaOf(c: Request): string {
+  const id = c.req.query("replica") ?? "";
+  if (/^[0-9a-f]{16}$/.test(id)) return id;
+  throw new LiveError("bad_request", "Which replica? Say ?replica= and 16 hex digits");
+}
+
+function parseReport(text: string): Parameters<Served["downstreams"]["report"]>[1] {
+  try {
+    const { epoch, received, durable, applied } = JSON.parse(text);
+    return {
+      epoch: parseEpoch(String(epoch)),
+      received: parseTxid(String(received)),
+      durable: parseTxid(String(durable)),
+      applied: parseTxid(String(applied)),
+    };
+  } catch (error) {
+    throw new LiveError("bad_request", `Cannot read the report: ${messageOf(error)}`);
+  }
+}
+
+/** The commit record, if this is one. */
+function commitIn(record: Bytes): ReturnType<typeof asCommit> {
+  return viewOf(record).getUint8(4) === TYPE.commit ? asCommit(record) : undefined;
+}
+
+function asCommit(
+  record: Bytes,
+): Extract<ReturnType<typeof decodeRecord>, { type: "commit" }> | undefined {
+  const decoded = decodeRecord(record);
+  return decoded.type === "commit" ? decoded : undefined;
+}
+
+/** @throws {LiveError} "bad_request" as soon as more than `limit` bytes have come. */
+async function bodyOf(c: Request, limit: number): Promise<Bytes> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of c.req.raw.body ?? []) {
+    length += chunk.length;
+    if (length > limit) throw new LiveError("bad_request", `A body of more than ${limit} bytes`);
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+function digest(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}
+
+function json(value: unknown, status = 200): Response {
+  const headers = { "content-type": "application/json", "cache-control": "no-store" };
+  return new Response(`${JSON.stringify(value)}\n`, { status, headers });
+}
+
+function errorResponse(code: LiveError["code"], message: string): Response {
+  const response = json({ code, message }, httpStatus(code));
+  if (response.status === 503) response.headers.set("retry-after", "1");
+  if (response.status === 401) response.headers.set("www-authenticate", "Bearer");
+  return response;
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}
+
+/** "[::1]:9090", "127.0.0.1:9090" */
+export function formatHost(hostname: string, port: number): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+type Handler = (request: globalThis.Request, info: Deno.ServeHandlerInfo) => Promise<Response>;
+
+function listenOn(addr: ListenAddress, signal: AbortSignal, handler: Handler): Deno.NetAddr {
+  const serve = (hostname: string): Deno.NetAddr =>
+    Deno.serve({ hostname, port: addr.port, signal, onListen: () => {} }, handler).addr;
+  try {
+    try {
+      return serve(addr.hostname);
+    } catch (error) {
+      if (addr.hostname !== "::" || error instanceof Deno.errors.AddrInUse) throw error;
+      return serve("0.0.0.0"); // a machine without IPv6
+    }
+  } catch (error) {
+    const where = formatHost(addr.hostname, addr.port);
+    const reason = error instanceof Deno.errors.AddrInUse
+      ? "another process listens there"
+      : messageOf(error);
+    throw new LiveError("config", `Cannot listen on ${where}: ${reason}`);
+  }
+}

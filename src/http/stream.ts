@@ -1,0 +1,63 @@
+/**
+ * Records as the body of a response: the next one is asked for when the last has been taken, so a
+ * slow replica costs one record of memory. May import: base/, changes/.
+ *
+ * After the first byte an error can only be an error record; before it, it is thrown, and becomes a
+ * status. An enqueued chunk is kept by reference and never written again: it may be shared.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { codeOf, messageOf } from "../base/errors.ts";
+import { encodeError } from "../changes/records.ts";
+
+export interface StreamEvents {
+  /** A record has been handed to the connection. */
+  sent(record: Bytes): void;
+  /** Called once, whoever ended it. */
+  ended(): void;
+}
+
+/** Waits for the first record. @throws what the source throws before it. */
+export async function streamOf(
+  records: AsyncIterable<Bytes>,
+  stop: AbortController,
+  events: StreamEvents,
+): Promise<ReadableStream<Bytes>> {
+  const iterator = records[Symbol.asyncIterator]();
+  let first: IteratorResult<Bytes> | undefined;
+  let over = false;
+  const end = (): void => {
+    if (over) return;
+    over = true;
+    stop.abort();
+    events.ended();
+  };
+  try {
+    first = await iterator.next();
+  } catch (error) {
+    end();
+    throw error;
+  }
+  const pull = async (controller: ReadableStreamDefaultController<Bytes>): Promise<void> => {
+    try {
+      const { done, value } = first ?? await iterator.next();
+      first = undefined;
+      if (done === true || over) {
+        end();
+        return controller.close();
+      }
+      controller.enqueue(value);
+      events.sent(value);
+    } catch (error) {
+      if (over) return;
+      controller.enqueue(encodeError(codeOf(error) ?? "sqlite", messageOf(error)));
+      controller.close();
+      end();
+    }
+  };
+  const cancel = (): void => {
+    end();
+    void iterator.return?.();
+  };
+  return new ReadableStream<Bytes>({ pull, cancel }, { highWaterMark: 0 });
+}
