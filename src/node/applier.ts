@@ -26,6 +26,8 @@ import type { Target } from "./target.ts";
 export interface ApplierOptions {
   readonly handle: DatabaseHandle;
   readonly index: PageIndex;
+  /** What the index was made from: nobody may have written since. */
+  readonly header: WalIndexHeader;
   readonly counters: Counters;
   /** Frames from which the log is checkpointed, and from which an answer waits for that. */
   readonly soft: number;
@@ -59,10 +61,10 @@ export class Applier implements Target {
     if (this.#writeLock === undefined) {
       throw new LiveError("busy", `Another process is writing to "${this.#handle.path}"`);
     }
-    const header = this.#handle.walIndex.header();
-    if (header === undefined) {
+    const { header } = options;
+    if (!sameLogEnd(this.#handle.walIndex.header(), header)) {
       this.#writeLock[Symbol.dispose]();
-      throw new LiveError("busy", `The wal-index of "${this.#handle.path}" is being written`);
+      throw new LiveError("corrupt", `Another process has written to "${this.#handle.path}"`);
     }
     this.#header = header;
     const { pageSize } = this.index;
@@ -80,8 +82,7 @@ export class Applier implements Target {
       this.#maintain();
       await this.#checkpointing; // no new frames meanwhile, so it reaches the end
     }
-    const current = this.#handle.walIndex.header();
-    if (current === undefined || current.mxFrame !== this.#header.mxFrame) {
+    if (!sameLogEnd(this.#handle.walIndex.header(), this.#header)) {
       throw new LiveError("corrupt", `Somebody else wrote to "${this.#handle.path}"`);
     }
     this.#restartLog();
@@ -183,4 +184,10 @@ export class Applier implements Target {
     }
     this.#backOffUntil = this.#env.clock.monotonic() + 1000; // a reader's mark is in the way
   }
+}
+
+/** Nothing was committed between the two, and no log restarted. */
+function sameLogEnd(now: WalIndexHeader | undefined, then: WalIndexHeader): boolean {
+  return now !== undefined && now.mxFrame === then.mxFrame && now.salt1 === then.salt1 &&
+    now.salt2 === then.salt2 && now.sum.s1 === then.sum.s1 && now.sum.s2 === then.sum.s2;
 }

@@ -22,21 +22,40 @@ import { lockHolders } from "./proc_locks.ts";
 import { scanFile } from "./scan.ts";
 import type { SavedState } from "./side_files.ts";
 
-export interface OpenReplica {
-  readonly handle: DatabaseHandle;
-  readonly index: PageIndex;
-  readonly applier: Applier;
-  /** Undefined if its history is not known: compare hashes. */
-  readonly position: Position | undefined;
-  /** The file carries the write guard, so no application wrote to it since it was ours. */
-  readonly guarded: boolean;
-}
-
 export interface ReplicaOpening extends Pick<ApplierOptions, "willBeAt" | "isAt"> {
   readonly options: DatabaseOptions;
   readonly saved: SavedState | undefined;
   readonly counters: Counters;
   progress(done: number, total: number): void;
+}
+
+/** An open local copy. Nothing is locked against writers before applier() is asked for. */
+export class OpenReplica {
+  #applier: Applier | undefined;
+
+  constructor(
+    readonly handle: DatabaseHandle,
+    readonly index: PageIndex,
+    /** Undefined if its history is not known: compare hashes. */
+    readonly position: Position | undefined,
+    /** The file carries the write guard, so no application wrote to it since it was ours. */
+    readonly guarded: boolean,
+    private readonly arm: () => Applier,
+  ) {}
+
+  /** Takes the write lock, for good. @throws {LiveError} "busy" if somebody has written meanwhile. */
+  applier(): Applier {
+    return this.#applier ??= this.arm();
+  }
+
+  maintain(): void {
+    this.#applier?.maintain();
+  }
+
+  async close(): Promise<void> {
+    await this.#applier?.close();
+    await this.handle.close();
+  }
 }
 
 /** @throws {LiveError} "guard" if an application uses the file, "busy", "not_ready". */
@@ -62,26 +81,17 @@ async function start(
   follower.counting = false;
   follower.begin(header);
   follower.read(header.mxFrame);
-  // Before any lock is taken: a live database must not notice that `upstream` was set by mistake.
   const guarded = handle.writeVersion(index.frameOf(1)) === GUARD_VERSION;
   if (!guarded) refuseUsed(handle);
-
   const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;
   const hard = maxCheckpointPageCount > 0 ? maxCheckpointPageCount : Infinity;
   const { counters, willBeAt, isAt } = opening;
-  const applier = new Applier({ handle, index, counters, soft, hard, willBeAt, isAt }, env);
-  try {
-    if (applier.mxFrame !== header.mxFrame) {
-      throw new LiveError("busy", `Another process is writing to "${handle.path}"`);
-    }
-    await scanFile(handle, index, ZERO_TXID, env, opening.progress);
-    const position = knownPosition(opening.saved, index);
-    if (position !== undefined) index.setFloor(position.txid);
-    return { handle, index, applier, position, guarded };
-  } catch (error) {
-    await applier.close();
-    throw error;
-  }
+  const arm = (): Applier =>
+    new Applier({ handle, index, header, counters, soft, hard, willBeAt, isAt }, env);
+  await scanFile(handle, index, ZERO_TXID, env, opening.progress);
+  const position = knownPosition(opening.saved, index);
+  if (position !== undefined) index.setFloor(position.txid);
+  return new OpenReplica(handle, index, position, guarded, arm);
 }
 
 function knownPosition(saved: SavedState | undefined, index: PageIndex): Position | undefined {

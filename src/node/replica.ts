@@ -86,7 +86,7 @@ export class Replica {
   check(): void {
     const open = this.#open;
     if (open === undefined) return;
-    open.applier.maintain();
+    open.maintain();
     if (open.handle.moved()) this.#stopFollowing?.abort();
     else void this.#makeDurable(open);
   }
@@ -97,8 +97,7 @@ export class Replica {
     this.#source?.end(reason);
     this.#source = undefined;
     this.#position = undefined;
-    await open?.applier.close();
-    await open?.handle.close();
+    await open?.close();
   }
 
   // ---- First copy ----
@@ -201,11 +200,14 @@ export class Replica {
         ? { since: this.#position, hash: open.index.hash }
         : await this.#repairRequest(open, stop.signal);
       const events = this.#events(pageSize);
-      await followOnce(this.#parts.upstream, request, open.applier, events, this.#env, stop.signal);
+      const { upstream } = this.#parts;
+      await followOnce(upstream, request, open.applier(), events, this.#env, stop.signal);
     } catch (error) {
       if (codeOf(error) === "position_gone" && this.#position !== undefined) {
         this.#position = undefined;
-      } else if (codeOf(error) === "corrupt") this.#reopen = asLive(error);
+      } else if (codeOf(error) === "corrupt" || codeOf(error) === "guard") {
+        this.#reopen = asLive(error); // and nothing stays locked that is not ours
+      }
       throw error;
     } finally {
       signal.removeEventListener("abort", abort);

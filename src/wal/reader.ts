@@ -47,10 +47,14 @@ export class WalReader {
     return { s1: this.#chain?.sum.s1 ?? 0, s2: this.#chain?.sum.s2 ?? 0 };
   }
 
-  /** True if `header` is of the log that we have been reading. */
+  /**
+   * True if `header` is of the log that we have been reading. Salts are not enough: a recovery that
+   * finds no commit leaves page size 0 and the salts, and the next writer may keep those.
+   */
   sameLog(header: WalIndexHeader): boolean {
     const chain = this.#chain;
-    return chain !== undefined && chain.salt1 === header.salt1 && chain.salt2 === header.salt2;
+    return chain !== undefined && chain.salt1 === header.salt1 && chain.salt2 === header.salt2 &&
+      chain.pageSize === header.pageSize && chain.bigEndian === header.bigEndian;
   }
 
   get salts(): { readonly salt1: number; readonly salt2: number } | undefined {

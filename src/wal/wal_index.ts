@@ -13,6 +13,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { LiveError } from "../base/errors.ts";
 import type { ShmLock, WalIndexMemory } from "../base/io.ts";
 import { addToSum, decodePageSize, type WalSum } from "./format.ts";
 
@@ -144,7 +145,10 @@ export class WalIndex {
       pgnos.fill(0, nth - 1);
     }
     let slot = (pgno * 383) & (HASH_SLOTS - 1);
-    while (slots[slot] !== 0) slot = (slot + 1) & (HASH_SLOTS - 1);
+    for (let tries = 0; slots[slot] !== 0; tries++) { // at most the entries before, as in walIndexAppend
+      if (tries >= nth) throw new LiveError("corrupt", "The wal-index's hash table is damaged");
+      slot = (slot + 1) & (HASH_SLOTS - 1);
+    }
     pgnos[nth - 1] = pgno;
     Atomics.store(slots, slot, nth);
   }

@@ -98,11 +98,7 @@ scopedTest(
     const executable = `${scope.folder}/litestream-live`;
     await Deno.copyFile(EXECUTABLE, executable); // the checkout may be closed to others
     await Deno.chmod(executable, 0o755);
-    await replicate(scope, {
-      wrapper: ["env", "nobody=1", ...asNobody],
-      executable,
-      cwd: scope.folder,
-    });
+    await replicate(scope, { wrapper: asNobody, executable, cwd: scope.folder }, NOBODY);
   },
   { ignore: !canBeNobody },
 );
