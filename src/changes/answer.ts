@@ -80,10 +80,10 @@ export async function* answerRounds(
       return snapshot.position;
     }
     for (const chunk of chunksOf(pages, index.pageSize)) {
-      const record = fuzzyPages(source, chunk);
-      if (record === undefined) continue;
-      yield record;
-      sent += chunk.length;
+      const fuzzy = fuzzyPages(source, chunk);
+      if (fuzzy === undefined) continue;
+      sent += fuzzy.pages;
+      yield fuzzy.record;
     }
     since = position.txid;
     extra = [];
@@ -97,7 +97,21 @@ export function snapshotAnswer(source: AnswerSource, from: Txid): Answer | undef
   if (pages.length * index.pageSize > SNAPSHOT_BYTES) return undefined;
   const { records, position, pages: sent } = snapshotPages(source, from, []);
   const begin = beginRecord(source, from, sent);
-  return { records: [begin, ...records, commitRecord(index, position, sent)], to: position };
+  const commit = commitRecord(index, position, sent);
+  return { records: joined([begin, ...records, commit]), to: position };
+}
+
+/** A live answer is a page or two: one piece of bytes is one send instead of three. */
+function joined(records: readonly Bytes[]): readonly Bytes[] {
+  const length = records.reduce((sum, record) => sum + record.length, 0);
+  if (length > RECORD_PAGE_BYTES) return records;
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const record of records) {
+    bytes.set(record, at);
+    at += record.length;
+  }
+  return [bytes];
 }
 
 function beginRecord(source: AnswerSource, from: Txid, pages: number): Bytes {
@@ -133,7 +147,10 @@ function snapshotPages(
 }
 
 /** Reads pages as they are now; undefined if the database has shrunk below all of them. */
-function fuzzyPages(source: AnswerSource, pgnos: readonly number[]): Bytes | undefined {
+function fuzzyPages(
+  source: AnswerSource,
+  pgnos: readonly number[],
+): { record: Bytes; pages: number } | undefined {
   for (let tries = 0;; tries++) {
     const { index } = source;
     const chunk = pgnos.filter((pgno) => pgno <= index.pageCount);
@@ -142,7 +159,7 @@ function fuzzyPages(source: AnswerSource, pgnos: readonly number[]): Bytes | und
     const bad = source.pages.read(index, chunk, record, pagesOffset(chunk.length));
     if (bad === undefined) {
       sealPages(record, index.pageSize, chunk, (pgno) => index.hashOf(pgno));
-      return record;
+      return { record, pages: chunk.length };
     }
     moved(source, bad, tries);
   }

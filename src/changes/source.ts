@@ -14,6 +14,8 @@ export interface ChangesRequest {
   readonly hash?: Words;
   /** Pages wanted in the first answer besides those newer than `since` (repair), ascending. */
   readonly wanted?: readonly number[];
+  /** Called when an answer has been taken whole, with the position it leads to. */
+  readonly taken?: (position: Position) => void;
 }
 
 export interface HashesRequest {

@@ -63,10 +63,6 @@ const COMMON_WORDS: readonly string[] = ["host", "name", "password", "type", "us
 
 /** Why `key` is not valid below `parent`, and what to do: "is …; …". */
 export function whyUnknown(parent: string, key: string): string {
-  const name = parent === "" ? key : `${parent}.${key}`;
-  const refused = REFUSED_KEYS.find((one) => one.name === name);
-  if (refused !== undefined) return refused.why;
-
   const where = parent === "" ? "at the top level" : `in ${parent}`;
   if (key.includes(".") && ALL_NAMES.includes(key)) {
     return `is a path of keys; write ${key.split(".").join(": and below it, indented, ")}:`;

@@ -7,11 +7,10 @@
  */
 import { type Context, Hono } from "hono";
 import { createHash, timingSafeEqual } from "node:crypto";
-import { type Bytes, parseWords, viewOf } from "../base/bytes.ts";
+import { type Bytes, parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
-import { decodeRecord, TYPE } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
 import type { Served } from "../node/database.ts";
 import type { Node } from "../node/node.ts";
@@ -136,15 +135,17 @@ export class Server {
     const served = this.#served(c);
     const replica = replicaOf(c);
     const stop = new AbortController();
-    const records = served.source.changes(changesRequest(c, wanted), stop.signal);
     const { counters, downstreams, position } = served;
+    const request: ChangesRequest = {
+      ...changesRequest(c, wanted),
+      taken: ({ epoch, txid }) => downstreams.sent(replica, epoch, txid),
+    };
+    const records = served.source.changes(request, stop.signal);
     const gone = downstreams.connect(replica, c.env.address, position.epoch);
     const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
     const body = await streamOf(records, stop, {
-      sent(record) {
-        counters.sentBytes += record.length;
-        const commit = commitIn(record);
-        if (commit !== undefined) downstreams.sent(replica, commit.epoch, commit.txid);
+      sent(bytes) {
+        counters.sentBytes += bytes.length;
       },
       ended() {
         gone();
@@ -219,18 +220,6 @@ function parseReport(text: string): Parameters<Served["downstreams"]["report"]>[
   } catch (error) {
     throw new LiveError("bad_request", `Cannot read the report: ${messageOf(error)}`);
   }
-}
-
-/** The commit record, if this is one. */
-function commitIn(record: Bytes): ReturnType<typeof asCommit> {
-  return viewOf(record).getUint8(4) === TYPE.commit ? asCommit(record) : undefined;
-}
-
-function asCommit(
-  record: Bytes,
-): Extract<ReturnType<typeof decodeRecord>, { type: "commit" }> | undefined {
-  const decoded = decodeRecord(record);
-  return decoded.type === "commit" ? decoded : undefined;
 }
 
 /** @throws {LiveError} "bad_request" as soon as more than `limit` bytes have come. */

@@ -1,6 +1,6 @@
 /**
- * Records as the body of a response: the next one is asked for when the last has been taken, so a
- * slow replica costs one record of memory. May import: base/, changes/.
+ * Records as the body of a response: the next bytes are asked for when the last have been taken, so
+ * a slow replica costs one record of memory. May import: base/, changes/.
  *
  * After the first byte an error can only be an error record; before it, it is thrown, and becomes a
  * status. An enqueued chunk is kept by reference and never written again: it may be shared.
@@ -11,8 +11,8 @@ import { codeOf, messageOf } from "../base/errors.ts";
 import { encodeError } from "../changes/records.ts";
 
 export interface StreamEvents {
-  /** A record has been handed to the connection. */
-  sent(record: Bytes): void;
+  /** Bytes have been handed to the connection. */
+  sent(bytes: Bytes): void;
   /** Called once, whoever ended it. */
   ended(): void;
 }

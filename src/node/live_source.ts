@@ -71,6 +71,7 @@ export class LiveSource implements ChangeSource {
         if (at !== undefined && wanted === undefined) at = yield* this.#newer(at);
         else at = yield* this.#rounds(at, wanted);
         wanted = undefined;
+        request.taken?.(at);
       } else if (!await this.#wait(signal)) {
         yield encodeHeartbeat({ ...database.position, hash: database.index.hash });
       }
