@@ -277,7 +277,9 @@ class Reader {
           return this.#hashes();
       }
     } catch (error) {
-      if (error instanceof RangeError) throw broken(`a record of type ${type} is too short`);
+      if (error instanceof RangeError) { // past its end, or a txid that is no safe integer
+        throw broken(`a record of type ${type} is too short or has an impossible txid`);
+      }
       throw error;
     }
     throw broken(`a record of unknown type ${type}`);

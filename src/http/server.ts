@@ -16,6 +16,7 @@ import type { Served } from "../node/database.ts";
 import type { Node } from "../node/node.ts";
 import type { ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
+import { sendSmallAnswersAtOnce } from "../sqlite/process.ts";
 import { ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { healthOf } from "./health.ts";
 import { Metrics } from "./metrics.ts";
@@ -72,6 +73,7 @@ export class Server {
         : "unknown";
       return this.fetch(request, from);
     });
+    sendSmallAnswersAtOnce();
     return formatHost(hostname, port);
   }
 

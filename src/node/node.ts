@@ -1,11 +1,12 @@
 /**
  * Every database of a config: start, one slow timer for all, status, stop. May import: base/,
- * changes/, node/.
+ * sqlite/process, changes/, node/.
  * @module
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import type { ChangeSource } from "../changes/source.ts";
+import { watchdog } from "../sqlite/process.ts";
 import { Database } from "./database.ts";
 import type { NodeOptions, UpstreamOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
@@ -13,6 +14,8 @@ import type { NodeStatus } from "./status.ts";
 /** Idle, each look of each database; an event or a busy database looks sooner. */
 const TICK_MS = 250;
 const TICKS_PER_CHECK = 4;
+/** A node whose event loop stands still for so long ends itself. */
+const WATCHDOG_S = 15;
 
 /** Makes the other side of a replica; http/client.ts does it, tests give a local database. */
 export type Connect = (upstream: UpstreamOptions, env: Env) => ChangeSource;
@@ -38,6 +41,7 @@ export class Node {
     let ticks = 0;
     let cancel = (): void => {};
     const tick = (): void => {
+      watchdog(WATCHDOG_S);
       for (const database of this.databases) database.tick();
       if (++ticks % TICKS_PER_CHECK === 0) {
         for (const database of this.databases) database.check();
@@ -49,6 +53,7 @@ export class Node {
       await Promise.all(this.databases.map((database) => database.run(signal)));
     } finally {
       cancel();
+      watchdog(0);
     }
   }
 

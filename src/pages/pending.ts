@@ -50,7 +50,7 @@ export class PendingPages {
     const last = new Map<number, number>(); // the last copy of a page counts
     for (let nth = 0; nth < this.#count; nth++) last.set(this.pgno(nth), nth);
     for (const [pgno, nth] of last) {
-      if (pgno > pageCount) continue;
+      if (pgno > pageCount || pgno === index.lockPage) continue;
       toggle(index.hashOf(pgno));
       toggle({ high: this.#words[WORDS * nth + 1]!, low: this.#words[WORDS * nth + 2]! });
     }

@@ -4,9 +4,13 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
+**   live_no_delay(), live_watchdog()  two system calls that Deno does not offer.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
 #include "sqlite3.c"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #define LIVE_API __attribute__((visibility("default")))
 #define LIVE_CKPT 1    /* WAL_CKPT_LOCK */
@@ -78,4 +82,40 @@ LIVE_API void live_shm_barrier(sqlite3_file *f){ f->pMethods->xShmBarrier(f); }
 /* sqlite3_db_config is variadic, which FFI cannot call on every platform. */
 LIVE_API int live_db_config(sqlite3 *db, int op, int value){
   return sqlite3_db_config(db, op, value, (int*)0);
+}
+
+/* Nonzero if fd is no TCP socket. What a listening socket has, its connections inherit (Linux). */
+LIVE_API int live_no_delay(int fd){
+  int on = 1;
+  return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+/*
+** The watchdog: a thread that counts seconds and ends the process when nobody has reset the count for
+** too long. It counts its own wake-ups, so time in which the whole process was stopped is no hang.
+*/
+static volatile int liveWatchdogLimit = 0, liveWatchdogCount = 0;
+
+static void *liveWatchdog(void *unused){
+  static const char msg[] = "litestream-live: the event loop hangs; ending the process, "
+                            "so that the application can checkpoint\n";
+  for(;;){
+    sleep(1);
+    if( liveWatchdogLimit>0 && ++liveWatchdogCount>liveWatchdogLimit ){
+      if( write(2, msg, sizeof(msg)-1)<0 ){ /* nobody to tell */ }
+      _exit(70);
+    }
+  }
+  return unused;
+}
+
+/* Ends the process unless called again within that many seconds; 0 stops watching. */
+LIVE_API int live_watchdog(int seconds){
+  static int started = 0;
+  pthread_t thread;
+  liveWatchdogCount = 0;
+  liveWatchdogLimit = seconds;
+  if( started || seconds<=0 ) return 0;
+  started = 1;
+  return pthread_create(&thread, 0, liveWatchdog, 0);
 }
