@@ -1,0 +1,98 @@
+/**
+ * Measures whole processes from the executable, always beside a baseline in the same run:
+ * `bench.ts [work…] [--runs N] [--size MiB] [--seconds N] [--json]`. Results go to stdout, what is
+ * going on to stderr. Missed targets do not fail it: a busy machine misses them, too.
+ * May import: scripts/bench, scripts/tools.
+ * @module
+ */
+import { parseArguments, type Request } from "./bench/arguments.ts";
+import { burst } from "./bench/burst.ts";
+import { copy } from "./bench/copy.ts";
+import { pythonVersion } from "./bench/helper.ts";
+import { idle } from "./bench/idle.ts";
+import { Interrupt } from "./bench/interrupt.ts";
+import { latency, loaded } from "./bench/latency.ts";
+import { type Machine, machineLines, thisMachine } from "./bench/machine.ts";
+import { resuming } from "./bench/resume.ts";
+import { Stage } from "./bench/stage.ts";
+import { start } from "./bench/start.ts";
+import { tableLines } from "./bench/table.ts";
+import { type Result, resultsOf, type Samples, type Work } from "./bench/work.ts";
+import { writer } from "./bench/writer.ts";
+import { print, ROOT, runOrFail, runScript } from "./tools.ts";
+
+const WORKS: readonly Work[] = [
+  latency,
+  loaded,
+  writer,
+  burst,
+  copy,
+  resuming,
+  idle,
+  start,
+];
+const INTERRUPTED = 130;
+
+/** Undefined if it was interrupted. */
+async function once(
+  work: Work,
+  nth: number,
+  request: Request,
+  interrupted: Promise<undefined>,
+): Promise<Samples | undefined> {
+  const folder = await Deno.makeTempDir({ prefix: "live-bench-" });
+  const options = { largeBytes: request.sizeMb * 2 ** 20, seconds: request.seconds };
+  const stage = new Stage(folder, options);
+  try {
+    return await Promise.race([work.once(stage, nth), interrupted]);
+  } catch (error) {
+    tell(stage.logs());
+    throw error;
+  } finally {
+    await stage.end();
+  }
+}
+
+async function bench(request: Request): Promise<number> {
+  const python = await pythonVersion();
+  // In a process of its own: it prints to stdout, which may be JSON here.
+  await runOrFail("build", Deno.execPath(), ["run", "-A", `${ROOT}scripts/build.ts`]);
+  const machine = await thisMachine(python);
+  using interrupt = new Interrupt();
+  const interrupted = interrupt.first.then(() => undefined);
+
+  const results: Result[] = [];
+  for (const work of WORKS.filter(({ name }) => request.works.includes(name))) {
+    tell(`${work.name}: ${work.about}`);
+    const runs: Samples[] = [];
+    for (let nth = 0; nth < request.runs; nth++) {
+      const began = performance.now();
+      const samples = await once(work, nth, request, interrupted);
+      if (samples === undefined) return INTERRUPTED;
+      runs.push(samples);
+      const seconds = Math.round((performance.now() - began) / 1000);
+      tell(`  run ${nth + 1} of ${request.runs}, ${seconds} s`);
+    }
+    results.push(...resultsOf(work, runs));
+  }
+  show(request, machine, results);
+  return 0;
+}
+
+function show(request: Request, machine: Machine, results: readonly Result[]): void {
+  if (request.json) return print(JSON.stringify({ machine, request, results }, undefined, 2));
+  tell("");
+  const { runs, seconds, sizeMb } = request;
+  print(`${runs} runs of ${seconds} s, large database ${sizeMb} MiB`);
+  for (const line of machineLines(machine)) print(line);
+  print("");
+  for (const line of tableLines(results)) print(line);
+}
+
+function tell(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+if (import.meta.main) {
+  await runScript(() => bench(parseArguments(Deno.args, WORKS.map(({ name }) => name))));
+}

@@ -1,0 +1,55 @@
+/**
+ * The bench's command line. Pure. May import: scripts/tools.
+ * @module
+ */
+import { ScriptError } from "../tools.ts";
+
+export interface Request {
+  /** Names of works; all in the order of the table if none was named. */
+  readonly works: readonly string[];
+  readonly json: boolean;
+  readonly runs: number;
+  /** Of the large database, MiB. */
+  readonly sizeMb: number;
+  /** Of each timed part. */
+  readonly seconds: number;
+}
+
+const NUMBERS = {
+  "--runs": { key: "runs", least: 1 },
+  "--size": { key: "sizeMb", least: 1 },
+  "--seconds": { key: "seconds", least: 1 },
+} as const;
+
+const isNumber = (flag: string): flag is keyof typeof NUMBERS => flag in NUMBERS;
+
+/** @throws {ScriptError} for what it does not know. */
+export function parseArguments(args: readonly string[], known: readonly string[]): Request {
+  const named: string[] = [];
+  const numbers = { runs: 3, sizeMb: 1024, seconds: 10 };
+  let json = false;
+  for (let at = 0; at < args.length; at++) {
+    const [flag = "", inline] = args[at]!.split("=", 2);
+    if (isNumber(flag)) {
+      const { key, least } = NUMBERS[flag];
+      numbers[key] = wholeNumber(flag, inline ?? args[++at] ?? "", least);
+    } else if (args[at] === "--json") json = true;
+    else if (known.includes(args[at]!)) named.push(args[at]!);
+    else {
+      throw new ScriptError(
+        `Cannot measure "${args[at]}": say any of ${known.join(", ")}, and ` +
+          "--runs N, --size MiB, --seconds N, --json",
+      );
+    }
+  }
+  const works = known.filter((name) => named.length === 0 || named.includes(name));
+  return { works, json, ...numbers };
+}
+
+function wholeNumber(flag: string, text: string, least: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least) return value;
+  throw new ScriptError(
+    `Cannot use "${text}" as ${flag}: must be a whole number from ${least} on`,
+  );
+}

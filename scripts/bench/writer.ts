@@ -1,0 +1,109 @@
+/**
+ * Work "writer": commits of one row, one after the other, with a replica and without replication, one
+ * after the other in the same run. May import: scripts/bench.
+ * @module
+ */
+import type { Message } from "./helper.ts";
+import { seen, type Stage } from "./stage.ts";
+import { interleaved, type Sample, type Samples, type Work } from "./work.ts";
+
+interface Setting {
+  readonly name: string;
+  readonly synchronous: "normal" | "full";
+  /** 0: whoever is in the way is a refusal at once. */
+  readonly timeoutMs: number;
+}
+
+const NORMAL: Setting = { name: "normal", synchronous: "normal", timeoutMs: 5000 };
+const FULL: Setting = { name: "full", synchronous: "full", timeoutMs: 5000 };
+const IMPATIENT: Setting = { name: "impatient", synchronous: "normal", timeoutMs: 0 };
+
+interface Written {
+  readonly perSecond: number;
+  readonly busy: number;
+  readonly longestMs: number;
+  /** From the writer's end until the copy had all; 0 without one. */
+  readonly behindMs: number;
+}
+
+/** The writer stays connected afterwards, as applications do. */
+async function write(stage: Stage, path: string, setting: Setting): Promise<Message> {
+  const { seconds } = stage.options;
+  const { synchronous, timeoutMs } = setting;
+  const options = { path, seconds, synchronous, timeout_ms: timeoutMs };
+  const writer = stage.helper("saturate", options);
+  return await writer.next("saturated", seconds * 1000 + 60_000);
+}
+
+function writtenOf(done: Message, behindMs: number): Written {
+  const seconds = Number(done["seconds"]);
+  const perSecond = Number(done["count"]) / seconds;
+  return {
+    perSecond,
+    busy: Number(done["busy"]),
+    longestMs: Number(done["longest_ms"]),
+    behindMs,
+  };
+}
+
+async function alone(stage: Stage, setting: Setting): Promise<Written> {
+  const path = await stage.database(`${setting.name}-alone`);
+  return writtenOf(await write(stage, path, setting), 0);
+}
+
+async function replicated(stage: Stage, setting: Setting): Promise<Written> {
+  const { source, copy, primary, replica } = await stage.pair(setting.name);
+  const done = await write(stage, source, setting);
+  const ended = performance.now();
+  const last = Number(done["id"]);
+  const watcher = stage.helper("watch", { path: copy, live: true, pause_ms: 1 });
+  const first = await watcher.next("watching");
+  if (Number(first["id"]) < last) await seen(watcher, last);
+  const behindMs = performance.now() - ended;
+  await watcher.tell("stop");
+  await replica.stop();
+  await primary.stop();
+  return writtenOf(done, behindMs);
+}
+
+async function compare(stage: Stage, nth: number, setting: Setting): Promise<[Written, Written]> {
+  return await interleaved(nth, () => alone(stage, setting), () => replicated(stage, setting));
+}
+
+const against = (value: number, baseline: number): Sample => ({
+  value,
+  baselines: { alone: baseline },
+});
+
+export const writer: Work = {
+  name: "writer",
+  about: "one writer as fast as it can; Python's sqlite3 on both sides",
+  measures: [
+    {
+      key: "normal",
+      title: "synchronous=normal",
+      unit: "/s",
+      target: { of: "ratio", least: 0.8 },
+    },
+    { key: "full", title: "synchronous=full", unit: "/s", target: { of: "ratio", least: 0.8 } },
+    { key: "longest", title: "longest commit, normal", unit: "ms" },
+    { key: "behind", title: "copy complete after the end, ≤", unit: "ms" },
+    { key: "busy", title: "commits refused (BUSY) at busy_timeout 0", unit: "" },
+    { key: "impatient", title: "commits at busy_timeout 0", unit: "/s" },
+    { key: "blocked", title: "longest commit, retries included", unit: "ms" },
+  ],
+  async once(stage, nth): Promise<Samples> {
+    const [normalAlone, normal] = await compare(stage, nth, NORMAL);
+    const [fullAlone, full] = await compare(stage, nth, FULL);
+    const [impatientAlone, impatient] = await compare(stage, nth, IMPATIENT);
+    return {
+      normal: against(normal.perSecond, normalAlone.perSecond),
+      full: against(full.perSecond, fullAlone.perSecond),
+      longest: against(normal.longestMs, normalAlone.longestMs),
+      behind: { value: normal.behindMs },
+      busy: against(impatient.busy, impatientAlone.busy),
+      impatient: against(impatient.perSecond, impatientAlone.perSecond),
+      blocked: against(impatient.longestMs, impatientAlone.longestMs),
+    };
+  },
+};

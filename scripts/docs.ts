@@ -1,0 +1,147 @@
+/**
+ * Writes the tables of docs/OPERATING.md anew from the tables in the code: `docs.ts [--check]`.
+ * With --check nothing is written, and a stale file is exit code 1.
+ *
+ *     <!-- generated: keys -->
+ *     ...
+ *     <!-- end -->
+ *
+ * May import: scripts/tools, src/cli (arguments, keys), src/http (endpoints, metrics).
+ * @module
+ */
+import { parseArguments } from "../src/cli/arguments.ts";
+import { keysAsMarkdown, refusedKeysAsMarkdown } from "../src/cli/keys.ts";
+import { type Endpoint, ENDPOINTS } from "../src/http/endpoints.ts";
+import { METRICS } from "../src/http/metrics.ts";
+import { print, ROOT, runScript, ScriptError } from "./tools.ts";
+
+const FILE = "docs/OPERATING.md";
+const BLOCK = /(<!-- generated: ([^>]*?) -->\n)[^]*?(\n<!-- end -->)/g;
+
+/** What stands between the markers, by name; a Markdown table each, laid out as `deno fmt` does. */
+export const GENERATED: Readonly<Record<string, () => string>> = {
+  "keys": keysAsMarkdown,
+  "refused keys": refusedKeysAsMarkdown,
+  "flags": flagsAsMarkdown,
+  "endpoints": endpointsAsMarkdown,
+  "metrics": metricsAsMarkdown,
+};
+
+/**
+ * The text with every generated part made anew.
+ * @throws {ScriptError} if a part is unknown, missing or there twice.
+ */
+export function regenerate(text: string): string {
+  const found: string[] = [];
+  const result = text.replace(BLOCK, (_all, begin: string, name: string, end: string) => {
+    const generate = GENERATED[name];
+    if (generate === undefined) throw new ScriptError(`${FILE}: nothing generates "${name}"`);
+    found.push(name);
+    return `${begin}\n${generate()}${end}`;
+  });
+  for (const name of Object.keys(GENERATED)) {
+    const times = found.filter((one) => one === name).length;
+    if (times !== 1) throw new ScriptError(`${FILE}: "${name}" is there ${times} times, not once`);
+  }
+  return result;
+}
+
+interface HelpEntry {
+  readonly term: string;
+  readonly meaning: string;
+}
+
+/** The entries of one part of a command's help, whatever the width it was wrapped to. */
+export function helpEntries(help: string, part: string): HelpEntry[] {
+  const start = help.indexOf(`\n${part}:\n`);
+  if (start < 0) return [];
+  const lines = help.slice(start + part.length + 3).split("\n\n", 1)[0]!.split("\n");
+  const entries: { term: string; meaning: string }[] = [];
+  for (const line of lines) {
+    const [, term, meaning] = line.match(/^ {2}(\S.*?)(?: {2,}(\S.*))?$/) ?? [];
+    if (term !== undefined) entries.push({ term, meaning: meaning ?? "" });
+    else entries.at(-1)!.meaning = `${entries.at(-1)!.meaning} ${line.trim()}`.trim();
+  }
+  return entries;
+}
+
+function helpOf(args: readonly string[]): string {
+  const invocation = parseArguments(args);
+  if (invocation.command === "help") return invocation.text;
+  throw new ScriptError(`"${args.join(" ")}" gives no help`);
+}
+
+function flagsAsMarkdown(): string {
+  const commands = helpEntries(helpOf(["help"]), "Commands")
+    .map(({ term, meaning }) => ({ name: term.split(" ")[0]!, meaning }))
+    .filter(({ name }) => name !== "help");
+  const rows = commands.flatMap(({ name, meaning }) => {
+    const help = helpOf([name, "-h"]);
+    const entries = [...helpEntries(help, "Arguments"), ...helpEntries(help, "Options")]
+      .filter(({ term }) => !term.startsWith("-h"));
+    return [
+      [`\`${name}\``, "", meaning],
+      ...entries.map(({ term, meaning }) => ["", `\`${term}\``, meaning]),
+    ];
+  });
+  return markdownTable(["Command", "Argument or flag", "Meaning"], rows);
+}
+
+function endpointsAsMarkdown(): string {
+  const endpoints: readonly Endpoint[] = Object.values(ENDPOINTS);
+  return markdownTable(
+    ["Request", "Query", "Needs", "Answer"],
+    endpoints.map(({ method, path, query, needs, sentence }) => [
+      `\`${method} ${path}\``,
+      Object.entries(query).map(([name, meaning]) => `\`${name}\`: ${meaning}`).join("; "),
+      needs,
+      sentence,
+    ]),
+  );
+}
+
+function metricsAsMarkdown(): string {
+  return markdownTable(
+    ["Metric", "Type", "Unit", "Labels", "Meaning"],
+    METRICS.map(({ name, type, unit, labels, sentence }) => [
+      `\`${name}\``,
+      type,
+      unit,
+      labels.map((label) => `\`${label}\``).join(", "),
+      sentence,
+    ]),
+  );
+}
+
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
+  const widths = head.map((_, nth) => Math.max(...cells.map((row) => row[nth]!.length)));
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((cell, nth) => cell.padEnd(widths[nth]!)).join(" | ")} |\n`;
+  const [first, ...others] = cells;
+  return line(first!) + line(widths.map((width) => "-".repeat(width))) +
+    others.map(line).join("");
+}
+
+if (import.meta.main) {
+  await runScript(async () => {
+    const [flag, ...others] = Deno.args;
+    if (others.length > 0 || (flag !== undefined && flag !== "--check")) {
+      throw new ScriptError(`Cannot use "${Deno.args.join(" ")}": say --check or nothing`);
+    }
+    const path = `${ROOT}${FILE}`;
+    const before = await Deno.readTextFile(path);
+    const after = regenerate(before);
+    if (after === before) {
+      print(`${FILE} is up to date`);
+      return 0;
+    }
+    if (flag === "--check") {
+      print(`${FILE} is stale: run scripts/docs.ts`);
+      return 1;
+    }
+    await Deno.writeTextFile(path, after);
+    print(`${FILE} written`);
+    return 0;
+  });
+}
