@@ -32,7 +32,7 @@ export interface ApplierOptions {
   /** Frames from which the log is checkpointed, and from which an answer waits for that. */
   readonly soft: number;
   readonly hard: number;
-  /** Written down before a transaction becomes visible: it will be at `commit`. */
+  /** Written down before a transaction can become visible: it will be at `commit`. */
   willBeAt(commit: Commit): void;
   isAt(position: Position): void;
 }
@@ -115,8 +115,9 @@ export class Applier implements Target {
       );
     }
     const frames = this.#pending.count;
-    this.#writer.finish(commit.pageCount);
+    // Written down before the commit frame: whoever opens the file after a kill recovers that frame.
     this.#options.willBeAt(commit);
+    this.#writer.finish(commit.pageCount);
     this.#header = this.#writer.publish(commit.pageCount);
     this.#pending.commitTo(this.index, commit.pageCount, commit.txid);
     this.#options.counters.walBytes += frames * (this.index.pageSize + 24);

@@ -7,7 +7,7 @@
  */
 import { formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
-import { codeOf, LiveError, messageOf } from "../base/errors.ts";
+import { codeOf, type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import type { Position } from "../base/types.ts";
 import type { ChangeSource } from "../changes/source.ts";
 import type { PageIndex } from "../pages/page_index.ts";
@@ -26,6 +26,14 @@ import { Waker } from "./waker.ts";
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5000;
+/** Nobody has to do anything: it goes on by itself. */
+const WAITING: readonly ErrorCode[] = [
+  "not_ready",
+  "busy",
+  "upstream",
+  "checksum",
+  "position_gone",
+];
 /** Waiting for a file of this machine: looking costs nothing. */
 const RETRY_LOCAL_MS = 250;
 
@@ -190,7 +198,7 @@ export class Database {
     if (code === undefined) throw error; // a bug
     const reason = messageOf(error);
     this.#reason = reason;
-    const waiting = code === "not_ready" || code === "busy" || code === "upstream";
+    const waiting = WAITING.includes(code);
     this.#state = this.#stateAfter(waiting);
     if (code === "position_gone") this.#env.log.info("history differs", { reason });
     else if (reason !== this.#said) {

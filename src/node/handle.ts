@@ -36,6 +36,7 @@ export class DatabaseHandle {
   /** Identity of the file, for the proof of an unbroken history. */
   readonly device: number;
   readonly inode: number;
+  readonly born: number;
   readonly #control: Connection;
   readonly #worker: Connection;
   readonly #shm: SqliteShm;
@@ -63,6 +64,7 @@ export class DatabaseHandle {
     const info = Deno.statSync(path);
     this.device = info.dev;
     this.inode = info.ino ?? 0;
+    this.born = info.birthtime?.getTime() ?? 0;
     this.#walInode = inodeOf(`${path}-wal`);
   }
 

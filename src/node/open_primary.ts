@@ -51,7 +51,7 @@ async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env):
   refuseGuarded(handle, index);
   index.floor = start;
   await scanFile(handle, index, start, env, opening.progress);
-  const id = saved?.id ?? env.random.id() as DatabaseId;
+  const id = sameFile(saved, handle) ? saved.id : env.random.id() as DatabaseId;
   if (!history.unbroken) opening.counters.newEpochs++;
   env.log.info("database open", {
     pages: index.pageCount,
@@ -115,9 +115,20 @@ function readLog(
   return { follower, epoch: env.random.id() as Epoch, start, unbroken: false };
 }
 
+/** Another file at this path is another database, until its pages say otherwise. */
+function sameFile(
+  saved: SavedState | undefined,
+  handle: DatabaseHandle,
+): saved is SavedState {
+  return saved?.place !== undefined && samePlace(saved.place, handle);
+}
+
+function samePlace(place: LogPlace, { device, inode, born }: DatabaseHandle): boolean {
+  return place.device === device && place.inode === inode && place.born === born;
+}
+
 function placeHolds(place: LogPlace, handle: DatabaseHandle, header: WalIndexHeader): boolean {
-  return place.boot !== "" && place.boot === bootId() &&
-    place.device === handle.device && place.inode === handle.inode &&
+  return place.boot !== "" && place.boot === bootId() && samePlace(place, handle) &&
     place.salt1 === header.salt1 && place.salt2 === header.salt2 &&
     place.frame > 0 && place.frame <= header.mxFrame;
 }
@@ -135,6 +146,7 @@ function save(primary: Primary, files: SideFiles): void {
       boot: bootId(),
       device: handle.device,
       inode: handle.inode,
+      born: handle.born,
       salt1,
       salt2,
       frame: reader.last,

@@ -47,6 +47,9 @@ export class Replica {
   #id: DatabaseId | undefined;
   /** The file was made by us from 0 bytes: nothing can be lost by filling it. */
   #ours = false;
+  #refused:
+    | { readonly refusal: LiveError; readonly upstream: DatabaseId; readonly file: string }
+    | undefined;
   #stopFollowing: AbortController | undefined;
   #syncing = false;
   /** The file is not what we think it is: opened again as soon as nothing uses it. */
@@ -166,6 +169,7 @@ export class Replica {
       initialiseEmpty(options.path, hello.pageSize);
       this.#ours = true;
     }
+    await this.#refuseAgain(signal);
     this.#parts.changed("opening");
     const saved = files.load();
     this.#id = saved?.role === "replica" ? saved.id : undefined;
@@ -187,6 +191,16 @@ export class Replica {
     });
   }
 
+  /** A file that was refused and has not changed is not read again, which could take minutes. */
+  async #refuseAgain(signal: AbortSignal): Promise<void> {
+    const refused = this.#refused;
+    if (refused === undefined) return;
+    if (fingerprint(this.#parts.options.path) === refused.file) {
+      if ((await this.#askHello(signal)).id === refused.upstream) throw refused.refusal;
+    }
+    this.#refused = undefined;
+  }
+
   async #follow(signal: AbortSignal): Promise<void> {
     const open = this.#open!;
     this.#parts.changed("connecting");
@@ -205,7 +219,7 @@ export class Replica {
     } catch (error) {
       if (codeOf(error) === "position_gone" && this.#position !== undefined) {
         this.#position = undefined;
-      } else if (codeOf(error) === "corrupt" || codeOf(error) === "guard") {
+      } else if (codeOf(error) === "corrupt" || (codeOf(error) === "guard" && !open.guarded)) {
         this.#reopen = asLive(error); // and nothing stays locked that is not ours
       }
       throw error;
@@ -250,13 +264,15 @@ export class Replica {
     if (!guard || this.#ours || hello.id === this.#id) return difference;
     const most = Math.min(index.pageCount, hello.pageCount);
     if (equal >= Math.max(1, most * SIMILAR)) return difference;
-    throw new LiveError(
+    const refusal = new LiveError(
       "guard",
       `"${this.#parts.options.path}" shares ${equal} of ${most} pages with the upstream: it seems ` +
         "to be another database and is not touched; move it away (with its -wal and -shm) to " +
         "receive a first copy",
       { equal, pages: most },
     );
+    this.#refused = { refusal, upstream: hello.id, file: fingerprint(this.#parts.options.path) };
+    throw refusal;
   }
 
   // ---- Where we are ----
@@ -371,6 +387,16 @@ export class Replica {
 
 function asLive(error: unknown): LiveError {
   return error instanceof LiveError ? error : new LiveError("sqlite", messageOf(error));
+}
+
+/** Changes when the file does. */
+function fingerprint(path: string): string {
+  try {
+    const { dev, ino, size, mtime } = Deno.statSync(path);
+    return [dev, ino, size, mtime?.getTime()].join();
+  } catch {
+    return "";
+  }
 }
 
 /** Bytes, or undefined if there is no file. */

@@ -23,6 +23,8 @@ export interface LogPlace {
   readonly boot: string;
   readonly device: number;
   readonly inode: number;
+  /** When the file was made, ms: the inode of a deleted file is soon another's. 0 if not known. */
+  readonly born: number;
   readonly salt1: number;
   readonly salt2: number;
   readonly frame: number;
