@@ -115,6 +115,7 @@ export class Applier implements Target {
       );
     }
     const frames = this.#pending.count;
+    if (frames === 0) return this.#nothing(commit);
     // Written down before the commit frame: whoever opens the file after a kill recovers that frame.
     this.#options.willBeAt(commit);
     this.#writer.finish(commit.pageCount);
@@ -127,6 +128,15 @@ export class Applier implements Target {
 
   abort(): void {
     this.#pending.clear();
+  }
+
+  /** An answer without pages: the same content is at a later place of the history. */
+  #nothing(commit: Commit): void {
+    if (commit.pageCount !== this.index.pageCount) {
+      throw new LiveError("upstream", "Broken stream: another size without a page");
+    }
+    this.#options.willBeAt(commit);
+    this.#options.isAt({ epoch: commit.epoch, txid: commit.txid });
   }
 
   /** Starts a checkpoint if one is due; also called by the slow timer. */

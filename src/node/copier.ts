@@ -53,6 +53,7 @@ export class Copier implements Target {
     this.#path = path;
     this.#copyPath = `${folder}/copy`;
     this.index = new PageIndex(pageSize);
+    dropLinked(path, this.#copyPath);
     try {
       this.#file = Deno.openSync(this.#copyPath, { create: true, read: true, write: true });
     } catch (error) {
@@ -170,6 +171,18 @@ export class Copier implements Target {
     }
     Deno.removeSync(this.#copyPath);
     syncFolder(folder);
+  }
+}
+
+/** A kill between link() and the removal leaves the finished database under both names. */
+export function dropLinked(path: string, copyPath: string): void {
+  try {
+    const [database, copy] = [Deno.statSync(path), Deno.statSync(copyPath)];
+    if (database.ino === copy.ino && database.dev === copy.dev) Deno.removeSync(copyPath);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw new LiveError("disk", `Cannot look at "${copyPath}": ${messageOf(error)}`);
+    }
   }
 }
 

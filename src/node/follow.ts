@@ -1,6 +1,6 @@
 /**
  * One connection to an upstream: its records go into a target, until it ends. May import: base/,
- * changes/, node/target.
+ * wal/format, changes/, node/target.
  *
  * An upstream that sends no byte for 3 s is given up: heartbeats come each second.
  * @module
@@ -9,8 +9,9 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { type ErrorCode, LiveError } from "../base/errors.ts";
 import { decode } from "../changes/decoder.ts";
-import type { Begin, Commit, ErrorRecord, Heartbeat, Hello } from "../changes/records.ts";
+import type { Begin, Commit, ErrorRecord, Heartbeat, Hello, Record } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
+import { isPageSize } from "../wal/format.ts";
 import type { Target } from "./target.ts";
 
 export const SILENCE_MS = 3000;
@@ -43,11 +44,14 @@ export async function followOnce(
 ): Promise<void> {
   const connection = new AbortController();
   const stop = (): void => connection.abort();
+  if (signal.aborted) return;
   signal.addEventListener("abort", stop, { once: true });
   const silence = new SilenceGuard(env, () => connection.abort());
+  const grammar = new Grammar();
   try {
     const chunks = silence.watch(source.changes(request, connection.signal), events);
     for await (const record of decode(chunks)) {
+      grammar.accept(record);
       switch (record.type) {
         case "hello":
           events.hello(record);
@@ -88,6 +92,36 @@ export async function followOnce(
   if (silence.fired) throw silent();
 }
 
+/** What may follow what, so that a target is never given what it cannot make sense of. */
+class Grammar {
+  #hello: Hello | undefined;
+  #inAnswer = false;
+
+  /** @throws {LiveError} "upstream". */
+  accept(record: Record): void {
+    const { type } = record;
+    if (type === "error") return;
+    if (type === "hello") {
+      this.#must(this.#hello === undefined, "a second hello");
+      this.#must(isPageSize(record.pageSize), `a page size of ${record.pageSize}`);
+      this.#hello = record;
+      return;
+    }
+    this.#must(this.#hello !== undefined, `${type} before hello`);
+    if (type === "begin") this.#must(!this.#inAnswer, "an answer inside an answer");
+    if (type === "pages" || type === "commit") this.#must(this.#inAnswer, `${type} before begin`);
+    if (type === "pages") {
+      this.#must(record.pageSize === this.#hello!.pageSize, `pages of ${record.pageSize} bytes`);
+    }
+    if (type === "commit") this.#must(record.pageCount > 0, "a database of no pages");
+    this.#inAnswer = type === "begin" || (this.#inAnswer && type !== "commit");
+  }
+
+  #must(condition: boolean, what: string): void {
+    if (!condition) throw new LiveError("upstream", `Broken stream: ${what}`);
+  }
+}
+
 function silent(): LiveError {
   return new LiveError("upstream", `The upstream sent nothing for ${SILENCE_MS / 1000} s`);
 }
@@ -121,8 +155,9 @@ class SilenceGuard {
     for await (const chunk of chunks) {
       this.#last = this.#env.clock.monotonic();
       events.bytes(chunk.length);
+      this.#last = Infinity; // our own work is not their silence
       yield chunk;
-      this.#last = this.#env.clock.monotonic(); // our own work is not their silence
+      this.#last = this.#env.clock.monotonic();
     }
   }
 

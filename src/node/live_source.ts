@@ -60,6 +60,7 @@ export class LiveSource implements ChangeSource {
     yield this.#hello();
     let at = request.since;
     let { wanted } = request;
+    let spoke = this.#env.clock.monotonic();
     while (!signal.aborted) {
       if (this.#ended !== undefined) throw this.#ended;
       const { position } = database;
@@ -72,8 +73,10 @@ export class LiveSource implements ChangeSource {
         else at = yield* this.#rounds(at, wanted);
         wanted = undefined;
         request.taken?.(at);
-      } else if (!await this.#wait(signal)) {
+        spoke = this.#env.clock.monotonic();
+      } else if (!await this.#wait(signal, spoke + HEARTBEAT_MS)) {
         yield encodeHeartbeat({ ...database.position, hash: database.index.hash });
+        spoke = this.#env.clock.monotonic();
       }
     }
   }
@@ -159,8 +162,9 @@ export class LiveSource implements ChangeSource {
     return answerRounds(this.#database, at?.txid ?? (0 as Position["txid"]), wanted);
   }
 
-  /** Resolves to true when woken, to false when a heartbeat is due or `signal` aborts. */
-  #wait(signal: AbortSignal): Promise<boolean> {
+  /** Resolves to true when woken, to false at time `due` (monotonic) or when `signal` aborts. */
+  #wait(signal: AbortSignal, due: number): Promise<boolean> {
+    const ms = Math.max(0, due - this.#env.clock.monotonic());
     return new Promise((resolve) => {
       const finish = (woken: boolean) => (): void => {
         cancel();
@@ -170,7 +174,7 @@ export class LiveSource implements ChangeSource {
       };
       const wake = finish(true);
       const aborted = finish(false);
-      const cancel = this.#env.clock.after(HEARTBEAT_MS, finish(false));
+      const cancel = this.#env.clock.after(ms, finish(false));
       signal.addEventListener("abort", aborted, { once: true });
       this.#waiting.add(wake);
     });

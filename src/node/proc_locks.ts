@@ -20,11 +20,12 @@ export function lockHolders(path: string): number[] {
 export function holdersIn(table: string, inode: number, self: number): number[] {
   const pids = new Set<number>();
   for (const line of table.split("\n")) {
-    const fields = line.replace(/^\d+:\s+(->\s+)?/, "").split(/\s+/);
+    if (/^\d+:\s+->/.test(line)) continue; // waits for a lock, holds none
+    const fields = line.replace(/^\d+:\s+/, "").split(/\s+/);
     const [kind, , , pid = "", device = ""] = fields;
     if (kind !== "POSIX" && kind !== "OFDLCK") continue;
     if (device.split(":")[2] === String(inode) && Number(pid) !== self) pids.add(Number(pid));
   }
-  pids.delete(-1);
+  pids.delete(-1); // of an open file description
   return [...pids].sort((a, b) => a - b);
 }

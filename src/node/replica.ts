@@ -15,7 +15,7 @@ import type { Commit, Hello } from "../changes/records.ts";
 import { askHello, findDifference } from "../changes/repair.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
 import { PageReader } from "../pages/page_reader.ts";
-import { Copier } from "./copier.ts";
+import { Copier, dropLinked } from "./copier.ts";
 import type { Counters } from "./counters.ts";
 import { type FollowEvents, followOnce } from "./follow.ts";
 import { initialiseEmpty } from "./handle.ts";
@@ -79,7 +79,9 @@ export class Replica {
    * @throws {LiveError} why it ended.
    */
   async attempt(signal: AbortSignal): Promise<void> {
-    const exists = fileSize(this.#parts.options.path);
+    const { options, files } = this.#parts;
+    dropLinked(options.path, `${files.folder}/copy`);
+    const exists = fileSize(options.path);
     if (this.#open === undefined && exists === undefined) return await this.#firstCopy(signal);
     if (this.#open === undefined) await this.#openFile(exists === 0, signal);
     await this.#follow(signal);
@@ -207,6 +209,7 @@ export class Replica {
     const stop = new AbortController();
     this.#stopFollowing = stop;
     const abort = (): void => stop.abort();
+    if (signal.aborted) return;
     signal.addEventListener("abort", abort, { once: true });
     try {
       const { pageSize } = open.index;
@@ -306,7 +309,11 @@ export class Replica {
       get position() {
         return position();
       },
-      refresh: () => {},
+      refresh: () => {
+        if (this.#open !== open || this.#position === undefined) {
+          throw new LiveError("not_ready", "The database is being opened again");
+        }
+      },
       distrust: (pgno) => {
         this.#env.log.error("a page of the replica has changed on disk", { pgno });
         this.#reopen = new LiveError("corrupt", `Page ${pgno} has changed on disk`);

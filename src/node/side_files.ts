@@ -45,18 +45,25 @@ export interface SavedState {
 }
 
 export class SideFiles {
-  readonly folder: string;
+  readonly #path: string;
+  #folder: string;
   #lock: Deno.FsFile | undefined;
   #state: Deno.FsFile | undefined;
   #written = 0;
 
   constructor(path: string) {
-    this.folder = `${path}-live`;
+    this.#path = path;
+    this.#folder = `${path}-live`;
+  }
+
+  get folder(): string {
+    return this.#folder;
   }
 
   /** Makes the folder and takes the lock. @throws {LiveError} "guard" if another node has it. */
   claim(): void {
     if (this.#lock !== undefined) return;
+    this.#folder = `${realPath(this.#path)}-live`; // two names of one file are one database
     try {
       Deno.mkdirSync(this.folder, { recursive: false });
     } catch (error) {
@@ -122,6 +129,17 @@ export class SideFiles {
       Deno.removeSync(`${this.folder}/state`);
     } catch { /* there was none */ }
   }
+}
+
+/** Links resolved, also of a file that is not there yet. */
+function realPath(path: string): string {
+  const slash = path.lastIndexOf("/");
+  for (const [known, rest] of [[path, ""], [path.slice(0, slash) || "/", path.slice(slash)]]) {
+    try {
+      return Deno.realPathSync(known!).replace(/\/$/, "") + rest!;
+    } catch { /* not there, or closed to us: what follows says so */ }
+  }
+  return path;
 }
 
 function folderError(path: string, error: unknown): LiveError {

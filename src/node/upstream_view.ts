@@ -50,7 +50,8 @@ export class UpstreamView {
   }
 
   hello(hello: Hello): void {
-    if (this.#epoch !== hello.epoch) this.#applied = this.#durable = this.#received = ZERO_TXID;
+    const changed = this.#epoch !== undefined && this.#epoch !== hello.epoch;
+    if (changed) this.#applied = this.#durable = this.#received = ZERO_TXID;
     this.#told(hello.epoch, hello.txid);
   }
 

@@ -13,6 +13,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Words } from "../base/bytes.ts";
+import { LiveError } from "../base/errors.ts";
 import { lockPage, type Txid, ZERO_TXID } from "../base/types.ts";
 
 /** Pages a block: what a repair compares first, and what since() passes over at once. */
@@ -147,6 +148,15 @@ export class PageIndex {
   }
 
   #grow(pageCount: number): void {
+    try {
+      this.#growTo(pageCount);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new LiveError("disk", `Not enough memory for an index of ${pageCount} pages`);
+    }
+  }
+
+  #growTo(pageCount: number): void {
     const blocks = Math.ceil(Math.max(pageCount, this.#txids.length * 1.5) / BLOCK_PAGES);
     const capacity = Math.max(64, blocks * BLOCK_PAGES);
     const grown = <T extends Float64Array | Uint32Array>(into: T, from: T): T => {

@@ -1,0 +1,299 @@
+import type { Bytes } from "../../../src/base/bytes.ts";
+import { codeOf, LiveError } from "../../../src/base/errors.ts";
+import { type DatabaseId, type Epoch, txid } from "../../../src/base/types.ts";
+import {
+  encodeBegin,
+  encodeCommit,
+  encodeError,
+  encodeHashes,
+  encodeHeartbeat,
+  encodeHello,
+} from "../../../src/changes/records.ts";
+import type { ChangeSource } from "../../../src/changes/source.ts";
+import { SILENCE_MS } from "../../../src/node/follow.ts";
+import { LiveSource } from "../../../src/node/live_source.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../../support/assert.ts";
+import { FakeCopy, FakeDatabase } from "../../support/fake_database.ts";
+import { type FakeEnv, fakeEnv, settle } from "../../support/fake_env.ts";
+import { FakeFollower, sourceOf, untilAborted } from "../../support/fake_follower.ts";
+import { encodePages } from "../../support/fixtures_records.ts";
+
+const SIZE = 512;
+const EPOCH = "00000000000000e1" as Epoch;
+const HASH = { high: 0, low: 0 };
+
+const HELLO = encodeHello({
+  id: "00000000000000d1" as DatabaseId,
+  pageSize: SIZE,
+  pageCount: 0,
+  epoch: EPOCH,
+  txid: txid(1),
+  hash: HASH,
+});
+const BEAT = encodeHeartbeat({ epoch: EPOCH, txid: txid(1), hash: HASH });
+const BEGIN = encodeBegin({ from: txid(1), to: txid(2), pages: 0, pageCount: 0 });
+const COMMIT = encodeCommit({ epoch: EPOCH, txid: txid(2), hash: HASH, pageCount: 1, sent: 0 });
+
+/** A source that sends these, then stays silent until it is given up. */
+function silentAfter(...chunks: Bytes[]): ChangeSource {
+  return sourceOf(async function* (_request, signal) {
+    yield* chunks;
+    await untilAborted(signal);
+  });
+}
+
+const follow = (source: ChangeSource, env: FakeEnv, copy = new FakeCopy(SIZE)): FakeFollower =>
+  new FakeFollower(source, copy, env, {});
+
+Deno.test("followOnce() gives up an upstream that is silent for more than 3 s", async (t) => {
+  const cases: [name: string, sent: Bytes[]][] = [
+    ["from the start", []],
+    ["after its hello", [HELLO]],
+    ["in the middle of an answer", [HELLO, BEGIN]],
+    ["in the middle of a record", [HELLO, BEAT.slice(0, 20)]],
+  ];
+  for (const [name, sent] of cases) {
+    await t.step(name, async () => {
+      const env = fakeEnv();
+      const one = follow(silentAfter(...sent), env);
+      await env.clock.advance(SILENCE_MS);
+      assertEquals(one.result, undefined);
+      await env.clock.advance(501);
+      const error = await assertRejects(() => one.ended(), /sent nothing for 3 s/);
+      assertEquals(codeOf(error), "upstream");
+      assertEquals(env.clock.waiting, 0, "no timer is left");
+      assertEquals(
+        one.copy.calls.filter((call) => call === "begin").length,
+        name.includes("answer") ? 1 : 0,
+      );
+    });
+  }
+});
+
+Deno.test("followOnce() keeps an upstream that sends a byte now and then", async () => {
+  const env = fakeEnv();
+  const source = sourceOf(async function* (_request, signal) {
+    yield HELLO;
+    for (const byte of BEAT) {
+      await env.clock.sleep(2900, signal);
+      if (signal.aborted) return;
+      yield Uint8Array.of(byte);
+    }
+    await untilAborted(signal);
+  });
+  const one = follow(source, env);
+  await env.clock.advance(2900 * BEAT.length);
+  assertEquals([one.result, one.events], [undefined, ["hello 1", "heartbeat 1"]]);
+  assertEquals(one.bytes, HELLO.length + BEAT.length);
+  assertEquals(await one.stop(), undefined);
+  assertEquals(env.clock.waiting, 0);
+});
+
+Deno.test("followOnce() keeps an upstream that has only its heartbeats to send", async () => {
+  const env = fakeEnv();
+  const database = new FakeDatabase(SIZE, 3);
+  const one = follow(new LiveSource(database, env), env);
+  await env.clock.advance(60_000);
+  assertEquals(one.result, undefined);
+  assertEquals(one.events.filter((event) => event === "heartbeat 1").length, 60);
+  await one.stop();
+});
+
+Deno.test({
+  name: "followOnce() does not take its own work for the upstream's silence",
+  async fn(t) {
+    for (const where of ["onBegin", "onCommit"] as const) {
+      await t.step(where, async () => {
+        const env = fakeEnv();
+        const database = new FakeDatabase(SIZE, 3);
+        const copy = new FakeCopy(SIZE);
+        copy[where] = () => env.clock.sleep(10_000); // a checkpoint, an fsync of a large first copy
+        const one = follow(new LiveSource(database, env), env, copy);
+        await env.clock.advance(12_000);
+        assertEquals(one.result?.error, undefined);
+        assertEquals(copy.versions, database.versions);
+        await one.stop();
+      });
+    }
+  },
+});
+
+Deno.test({
+  name: "followOnce() ends at once when its signal was aborted before",
+  async fn() {
+    const env = fakeEnv();
+    const stopped = new AbortController();
+    stopped.abort();
+    const one = new FakeFollower(silentAfter(HELLO), new FakeCopy(SIZE), env, {}, stopped.signal);
+    await settle();
+    assert(one.result !== undefined, "it has ended");
+    assertEquals(env.clock.waiting, 0);
+  },
+});
+
+// No target can make sense of these: a frame of a wrong size would be written over another.
+Deno.test({
+  name: "followOnce() says upstream when records come in an order that means nothing",
+  async fn(t) {
+    const pagesOf = (pageSize: number): Bytes =>
+      encodePages(pageSize, [{ pgno: 1, page: new Uint8Array(pageSize) }]);
+    const cases: [name: string, sent: Bytes[], calls: string[]][] = [
+      ["no hello", [BEGIN], ["abort"]],
+      ["a commit without a begin", [HELLO, COMMIT], ["abort"]],
+      ["pages without a begin", [HELLO, pagesOf(SIZE)], ["abort"]],
+      ["smaller pages", [HELLO, BEGIN, pagesOf(256)], ["begin", "abort"]],
+      ["larger pages", [HELLO, BEGIN, pagesOf(1024)], ["begin", "abort"]],
+    ];
+    for (const [name, sent, calls] of cases) {
+      await t.step(name, async () => {
+        const env = fakeEnv();
+        const one = follow(
+          sourceOf(async function* (_request, signal) {
+            yield* sent;
+            await untilAborted(signal);
+          }),
+          env,
+        );
+        await settle();
+        assertEquals(codeOf(one.result?.error), "upstream");
+        assertEquals(one.copy.calls, calls);
+      });
+    }
+  },
+});
+
+Deno.test("followOnce() ends at once when its signal aborts, whatever it waits for", async (t) => {
+  const cases: [name: string, source: ChangeSource][] = [
+    ["a hello", silentAfter()],
+    ["an answer", silentAfter(HELLO)],
+    ["pages", silentAfter(HELLO, BEGIN)],
+  ];
+  for (const [name, source] of cases) {
+    await t.step(name, async () => {
+      const env = fakeEnv();
+      const one = follow(source, env);
+      await settle();
+      const error = await one.stop();
+      assert(error === undefined || codeOf(error) === "upstream", String(error));
+      assertEquals(env.clock.waiting, 0);
+    });
+  }
+});
+
+Deno.test("followOnce() says what the upstream did wrong", async (t) => {
+  const hashes = encodeHashes({
+    level: "blocks",
+    first: 0,
+    epoch: EPOCH,
+    txid: txid(1),
+    pageCount: 0,
+    words: new Uint32Array(0),
+  });
+  const broken = BEAT.slice();
+  broken[20]! ^= 1;
+  const cases: [name: string, sent: Bytes[], code: string, pattern: RegExp][] = [
+    ["it closes", [HELLO], "upstream", /closed the connection/],
+    ["it closes inside a record", [HELLO.slice(0, 30)], "upstream", /ends inside a record/],
+    ["a broken record", [HELLO, broken], "checksum", /fails its checksum/],
+    ["hashes", [HELLO, hashes], "upstream", /hashes among changes/],
+    [
+      "it says position_gone",
+      [encodeError("position_gone", "compare")],
+      "position_gone",
+      /^compare$/,
+    ],
+    ["it says not_ready", [HELLO, encodeError("not_ready", "wait")], "not_ready", /^wait$/],
+    ["it says busy", [HELLO, encodeError("busy", "later")], "upstream", /^later$/],
+    ["it says what nobody knows", [encodeError("toString", "?")], "upstream", /^\?$/],
+  ];
+  for (const [name, sent, code, pattern] of cases) {
+    await t.step(name, async () => {
+      const env = fakeEnv();
+      const one = follow(
+        sourceOf(async function* () {
+          yield* await Promise.resolve(sent);
+        }),
+        env,
+      );
+      const error = await assertRejects(() => one.ended(), pattern);
+      assertEquals(codeOf(error), code);
+      assertEquals(one.copy.calls.at(-1), "abort");
+      assertEquals(env.clock.waiting, 0);
+    });
+  }
+});
+
+Deno.test("followOnce() tells received before it applies, and ends when applied() says so", async () => {
+  const env = fakeEnv();
+  let cancelled = false;
+  const source = sourceOf(async function* (_request, signal) {
+    signal.addEventListener("abort", () => cancelled = true);
+    yield* [HELLO, BEGIN, COMMIT, BEGIN];
+    await untilAborted(signal);
+  });
+  const copy = new FakeCopy(SIZE);
+  const gate = Promise.withResolvers<void>();
+  copy.onCommit = () => gate.promise;
+  const one = follow(source, env, copy);
+  one.done = true;
+  await settle();
+  assertEquals(one.events, ["hello 1", "begin 2", "received 2"]);
+  gate.resolve();
+  await one.ended();
+  assertEquals(one.events.at(-1), "applied 2");
+  assertEquals(copy.calls, ["begin", "commit 2"], "no abort after a success");
+  assert(cancelled);
+  assertEquals(env.clock.waiting, 0);
+});
+
+Deno.test("followOnce() forgets half an answer and passes on what the target throws", async () => {
+  const env = fakeEnv();
+  const database = new FakeDatabase(SIZE, 3);
+  const copy = new FakeCopy(SIZE);
+  copy.onCommit = () => Promise.reject(new LiveError("disk", "The disk is full"));
+  const one = follow(new LiveSource(database, env), env, copy);
+  assertEquals(codeOf(await assertRejects(() => one.ended(), /disk is full/)), "disk");
+  assertEquals([copy.calls, copy.position], [["begin", "abort"], undefined]);
+  assertEquals(env.clock.waiting, 0);
+});
+
+Deno.test("followOnce() never applies a page that was changed on the way", async () => {
+  const env = fakeEnv();
+  const database = new FakeDatabase(SIZE, 3);
+  const source = new LiveSource(database, env);
+  const changed = sourceOf(async function* (request, signal) {
+    for await (const chunk of source.changes(request, signal)) {
+      const copy = chunk.slice();
+      if (copy.length > SIZE) copy[copy.length - 5]! ^= 1; // within the last page
+      yield copy;
+    }
+  });
+  const one = follow(changed, env);
+  const error = await assertRejects(() => one.ended(), /Page 3 arrived with another hash/);
+  assertEquals([codeOf(error), one.copy.position], ["checksum", undefined]);
+});
+
+Deno.test("followOnce() does not commit when the hashes differ", async () => {
+  const env = fakeEnv();
+  const database = new FakeDatabase(SIZE, 5);
+  const copy = new FakeCopy(SIZE);
+  copy.fill([9, 9, 9, 9, 9], database.position); // it only believes it is there
+  const one = new FakeFollower(new LiveSource(database, env), copy, env, {
+    since: database.position,
+  });
+  database.commit([2], 5);
+  const error = await assertRejects(() => one.ended(), /another hash/);
+  assertEquals([codeOf(error), copy.versions], ["position_gone", [9, 9, 9, 9, 9]]);
+});
+
+Deno.test("followOnce() keeps its sentence short when a source throws", async () => {
+  const env = fakeEnv();
+  const one = follow(
+    sourceOf(() => {
+      throw new LiveError("upstream", "Cannot reach http://primary:9090");
+    }),
+    env,
+  );
+  assertMatch(String(await assertRejects(() => one.ended())), /Cannot reach/);
+  assertEquals(env.clock.waiting, 0);
+});

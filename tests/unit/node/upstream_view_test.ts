@@ -1,0 +1,256 @@
+import type { Words } from "../../../src/base/bytes.ts";
+import { type DatabaseId, type Epoch, type Txid, txid } from "../../../src/base/types.ts";
+import type { Begin, Commit, Hello } from "../../../src/changes/records.ts";
+import type { ChangeSource, Report } from "../../../src/changes/source.ts";
+import { UpstreamView } from "../../../src/node/upstream_view.ts";
+import { assert, assertEquals } from "../../support/assert.ts";
+import { fakeEnv, settle } from "../../support/fake_env.ts";
+
+const EPOCH = "00000000000000e1" as Epoch;
+const NEXT = "00000000000000e2" as Epoch;
+const HASH: Words = { high: 1, low: 2 };
+const MIB = 1024 * 1024;
+
+const hello = (id: number, epoch = EPOCH): Hello => ({
+  type: "hello",
+  protocol: 1,
+  pageSize: 4096,
+  pageCount: 10,
+  id: "00000000000000d1" as DatabaseId,
+  epoch,
+  txid: txid(id),
+  hash: HASH,
+});
+const begin = (to: number, pages = 1): Begin => ({
+  type: "begin",
+  from: txid(0),
+  to: txid(to),
+  pages,
+  pageCount: 10,
+});
+const commit = (id: number, epoch = EPOCH): Commit => ({
+  type: "commit",
+  epoch,
+  txid: txid(id),
+  hash: HASH,
+  pageCount: 10,
+  sent: 1,
+});
+const beat = (id: number, epoch = EPOCH) =>
+  ({ type: "heartbeat", epoch, txid: txid(id), hash: HASH }) as const;
+
+/** A source that keeps the reports; each takes `takes` ms. */
+class Reported implements ChangeSource {
+  readonly reports: Report[] = [];
+  takes: Promise<void> = Promise.resolve();
+  changes(): never {
+    throw new Error("not asked for");
+  }
+  hashes(): never {
+    throw new Error("not asked for");
+  }
+  async report(report: Report): Promise<void> {
+    this.reports.push(report);
+    await this.takes;
+  }
+  get applied(): number[] {
+    return this.reports.map(({ applied }) => applied);
+  }
+}
+
+function setup() {
+  const env = fakeEnv();
+  const view = new UpstreamView({ url: "http://primary:9090", path: "/data/app.db" }, env);
+  const source = new Reported();
+  const lag = (): [txids: number, bytes: number, ms: number] => {
+    const { txids, bytes, ms } = view.status().lag;
+    return [txids, bytes, ms];
+  };
+  return { env, view, source, lag };
+}
+
+Deno.test("UpstreamView.status() says little before the first connection", () => {
+  const { view } = setup();
+  assertEquals(view.status(), {
+    url: "http://primary:9090",
+    path: "/data/app.db",
+    connected: false,
+    lag: { txids: 0, bytes: 0, ms: 0 },
+  });
+});
+
+Deno.test("UpstreamView.status() tells how far behind this node knows it is", async () => {
+  const { env, view, source, lag } = setup();
+  view.hello(hello(10));
+  view.connected(source);
+  assertEquals(lag(), [10, 0, 0]);
+  await env.clock.advance(400);
+  view.begin(begin(12), 4096);
+  view.bytes(5000);
+  await env.clock.advance(100);
+  assertEquals(lag(), [12, 5000, 500]);
+  view.received(commit(12));
+  view.appliedAt(txid(12));
+  assertEquals(lag(), [0, 0, 0]);
+  assertEquals([view.status().connected, view.status().txid as number], [true, 12]);
+  await env.clock.advance(5000);
+  view.heartbeat(beat(12));
+  assertEquals(lag(), [0, 0, 0], "equal is not behind, however long");
+  view.heartbeat(beat(15));
+  await env.clock.advance(30);
+  assertEquals(lag(), [3, 0, 30]);
+  view.heartbeat(beat(14));
+  assertEquals(lag(), [3, 0, 30], "an older heartbeat does not count back");
+  view.disconnected("gone");
+});
+
+Deno.test("UpstreamView stays behind until it has applied all it knows of", async () => {
+  const { env, view, source, lag } = setup();
+  view.hello(hello(5));
+  view.connected(source);
+  view.heartbeat(beat(9));
+  await env.clock.advance(100);
+  view.appliedAt(txid(7));
+  assertEquals(lag(), [2, 0, 100]);
+  view.appliedAt(txid(9));
+  assertEquals(lag(), [0, 0, 0]);
+  view.disconnected(undefined);
+});
+
+Deno.test("UpstreamView counts from the start when the history is another", () => {
+  const { view, lag } = setup();
+  view.hello(hello(5));
+  view.appliedAt(txid(5));
+  view.durableAt(txid(5));
+  view.hello(hello(3, NEXT));
+  assertEquals([view.durable as number, view.status().epoch, view.status().txid as number], [
+    0,
+    NEXT,
+    3,
+  ]);
+  assertEquals(lag(), [3, 0, 0]);
+  view.appliedAt(txid(3));
+  assertEquals(lag(), [0, 0, 0]);
+});
+
+Deno.test("UpstreamView keeps its positions when it connects to the same history again", () => {
+  const { view, source, lag } = setup();
+  view.hello(hello(5));
+  view.connected(source);
+  view.appliedAt(txid(5));
+  view.disconnected("lost");
+  assertEquals([view.status().connected, view.status().error], [false, "lost"]);
+  view.hello(hello(6));
+  view.connected(source);
+  assertEquals([lag()[0], view.status().error], [1, undefined]);
+  view.disconnected(undefined);
+});
+
+Deno.test("UpstreamView shows progress of large answers only, with an estimate", async () => {
+  const { env, view } = setup();
+  view.hello(hello(5));
+  view.begin(begin(5, 100), 4096);
+  view.bytes(1000);
+  assertEquals(view.status().progress, undefined);
+  view.begin(begin(5, 8192), 4096); // 32 MiB
+  assertEquals(view.status().progress, { doneBytes: 0, totalBytes: 32 * MIB });
+  await env.clock.advance(1000);
+  view.bytes(8 * MIB);
+  assertEquals(view.status().progress, { doneBytes: 8 * MIB, totalBytes: 32 * MIB, etaMs: 3000 });
+  view.bytes(40 * MIB);
+  assertEquals(view.status().progress, { doneBytes: 32 * MIB, totalBytes: 32 * MIB, etaMs: 0 });
+  view.received(commit(5));
+  assertEquals(view.status().progress, undefined);
+});
+
+Deno.test("UpstreamView shows progress of hashing from where it began", async () => {
+  const { env, view } = setup();
+  view.progress(10 * MIB, 40 * MIB);
+  await env.clock.advance(1000);
+  view.progress(20 * MIB, 40 * MIB);
+  assertEquals(view.status().progress, { doneBytes: 20 * MIB, totalBytes: 40 * MIB, etaMs: 2000 });
+  view.endProgress();
+  assertEquals(view.status().progress, undefined);
+});
+
+Deno.test("UpstreamView reports at once, then what changed meanwhile in one report", async () => {
+  const { env, view, source } = setup();
+  view.hello(hello(5));
+  view.connected(source);
+  for (const id of [1, 2, 3]) {
+    view.appliedAt(txid(id));
+    view.reportSoon();
+  }
+  await settle();
+  assertEquals(source.applied, [0], "the first one is on its way");
+  await env.clock.advance(49);
+  assertEquals(source.applied, [0]);
+  await env.clock.advance(1);
+  assertEquals(source.applied, [0, 3]);
+  await env.clock.advance(200);
+  assertEquals(source.applied, [0, 3], "nothing new, nothing told");
+  view.disconnected(undefined);
+});
+
+Deno.test("UpstreamView reports one at a time, however long one takes", async () => {
+  const { env, view, source } = setup();
+  const slow = Promise.withResolvers<void>();
+  source.takes = slow.promise;
+  view.hello(hello(5));
+  view.connected(source);
+  for (let nth = 0; nth < 5; nth++) {
+    view.durableAt(txid(nth));
+    await env.clock.advance(500);
+  }
+  assertEquals(source.reports.length, 1);
+  slow.resolve();
+  await env.clock.advance(50);
+  assertEquals(source.reports.map(({ durable }) => durable as number), [0, 4]);
+  view.disconnected(undefined);
+});
+
+Deno.test("UpstreamView reports each second when nothing happens, until it is disconnected", async () => {
+  const { env, view, source } = setup();
+  view.hello(hello(5));
+  view.connected(source);
+  await env.clock.advance(3500);
+  assertEquals(source.reports.length, 4);
+  view.disconnected(undefined);
+  await env.clock.advance(5000);
+  assertEquals(source.reports.length, 4);
+  assertEquals(env.clock.waiting, 0, "no timer is left");
+});
+
+Deno.test("UpstreamView.reportSoon() says received at least applied", async () => {
+  const { env, view, source } = setup();
+  view.hello(hello(5));
+  view.connected(source);
+  view.received(commit(4));
+  view.appliedAt(txid(3));
+  view.reportSoon();
+  await env.clock.advance(60);
+  const told = (
+    { received, applied, epoch }: Report,
+  ): [Txid, Txid, Epoch] => [received, applied, epoch];
+  assertEquals(source.reports.map(told).at(-1), [txid(4), txid(3), EPOCH]);
+  view.appliedAt(txid(5)); // known from the file, never received
+  view.reportSoon();
+  await env.clock.advance(60);
+  assertEquals(source.reports.map(told).at(-1), [txid(5), txid(5), EPOCH]);
+  assert(view.isConnected);
+  view.disconnected(undefined);
+});
+
+Deno.test({
+  name: "UpstreamView keeps the position that was known before the first hello",
+  async fn() {
+    const { env, view, source, lag } = setup();
+    view.appliedAt(txid(5)); // the file was opened, and its position proven
+    view.hello(hello(5));
+    view.connected(source);
+    assertEquals(lag(), [0, 0, 0]);
+    await env.clock.advance(60);
+    assertEquals(source.applied, [5]);
+    view.disconnected(undefined);
+  },
+});
