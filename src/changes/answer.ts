@@ -183,6 +183,8 @@ function* chunksOf(pages: readonly number[], pageSize: number): Generator<readon
 function merge(a: readonly number[], b: readonly number[], index: PageIndex): readonly number[] {
   if (b.length === 0) return a;
   const all = new Set(a);
-  for (const pgno of b) if (pgno <= index.pageCount && pgno !== index.lockPage) all.add(pgno);
+  for (const pgno of b) {
+    if (pgno >= 1 && pgno <= index.pageCount && pgno !== index.lockPage) all.add(pgno);
+  }
   return [...all].sort((x, y) => x - y);
 }

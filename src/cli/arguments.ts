@@ -53,7 +53,7 @@ export function parseArguments(args: readonly string[]): Invocation {
     });
   }
   if (args.length === 0) {
-    return { command: "help", text: program.helpInformation() + EXAMPLES + "\n" };
+    return { command: "help", text: `${oneDash(program.helpInformation())}${EXAMPLES}\n` };
   }
   try {
     program.parse(args.map(twoDashes), { from: "user" });
@@ -64,6 +64,11 @@ export function parseArguments(args: readonly string[]): Invocation {
     throw new LiveError("config", `${sentence}; see litestream-live help`);
   }
   return result ?? { command: "help", text: printed };
+}
+
+/** As Litestream's users write them; two dashes work, too. */
+function oneDash(text: string): string {
+  return text.replace(/--(?=[a-z])/g, "-");
 }
 
 function twoDashes(arg: string): string {

@@ -25,7 +25,7 @@ export async function listDatabases(loaded: LoadedConfig, json: boolean): Promis
     path,
     role: upstream === undefined ? "primary" : "replica",
     upstream: upstream === undefined ? "" : `${upstream.url}${upstream.path}`,
-    state: states.get(path) ?? "not running",
+    state: states.get(path) ?? (loaded.options.addr === undefined ? "unknown" : "not running"),
   }));
   return json ? `${JSON.stringify(rows, null, 2)}\n` : table(rows);
 }

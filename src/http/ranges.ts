@@ -71,13 +71,15 @@ export function encodeRuns(ascending: readonly number[]): Bytes {
   return bytes;
 }
 
-/** @throws {LiveError} "bad_request". */
+/** Page numbers, from 1. @throws {LiveError} "bad_request". */
 export function decodeRuns(bytes: Bytes): number[] {
   if (bytes.length % 8 !== 0) throw bad("the body is not a list of runs");
   const view = viewOf(bytes);
   const runs: Run[] = [];
   for (let at = 0; at < bytes.length; at += 8) {
-    runs.push({ first: view.getUint32(at, true), count: view.getUint32(at + 4, true) });
+    const first = view.getUint32(at, true);
+    if (first === 0) throw bad("there is no page 0");
+    runs.push({ first, count: view.getUint32(at + 4, true) });
   }
   return expand(runs);
 }

@@ -25,7 +25,7 @@ import { UpstreamView } from "./upstream_view.ts";
 import { Waker } from "./waker.ts";
 
 const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 5000;
+const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
 /** Nobody has to do anything: it goes on by itself. */
 const WAITING: readonly ErrorCode[] = [
   "not_ready",
@@ -59,7 +59,10 @@ export class Database {
   #state: State = "waiting";
   #reason: string | undefined;
   #said: string | undefined;
+  /** This connection was live. */
   #connected = false;
+  /** The last failure was that the histories differ. */
+  #differed = false;
 
   /** `upstream` is the other node's database, for a replica. */
   constructor(options: DatabaseOptions, upstream: ChangeSource | undefined, env: Env) {
@@ -159,6 +162,7 @@ export class Database {
     this.#state = state;
     if (state !== "streaming") return;
     this.#connected = true;
+    this.#differed = false;
     this.#reason = this.#said = undefined;
     this.#env.log.info("streaming");
   }
@@ -208,8 +212,13 @@ export class Database {
     }
     if (code === "upstream" || code === "checksum") this.counters.upstreamLost++;
     if (this.role === "primary") return waiting ? RETRY_LOCAL_MS : 1000;
-    if (code === "position_gone") return failures < 3 ? 0 : RETRY_MAX_MS / 5;
-    const limit = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
+    // Known once that the histories differ, hashes are compared at once; not again and again.
+    if (code === "position_gone" && !this.#differed) {
+      this.#differed = true;
+      return 0;
+    }
+    const most = code === "upstream" ? RETRY_MAX_MS.upstream : RETRY_MAX_MS.other;
+    const limit = Math.min(most, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
     return limit * (0.5 + this.#env.random.fraction() / 2);
   }
 

@@ -66,9 +66,7 @@ export class LiveSource implements ChangeSource {
       const { position } = database;
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
       if (at === undefined || wanted !== undefined || position.txid > at.txid) {
-        if (at !== undefined && database.delayMs > 0) {
-          await this.#env.clock.sleep(database.delayMs, signal);
-        }
+        if (at !== undefined) yield* this.#delay(signal);
         if (at !== undefined && wanted === undefined) at = yield* this.#newer(at);
         else at = yield* this.#rounds(at, wanted);
         wanted = undefined;
@@ -101,6 +99,17 @@ export class LiveSource implements ChangeSource {
   /** Nobody to tell: who asks in this process knows. */
   report(): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** Lets commits gather; heartbeats go on. */
+  async *#delay(signal: AbortSignal): AsyncGenerator<Bytes> {
+    const { delayMs, index } = this.#database;
+    for (let left = delayMs; left > 0 && !signal.aborted; left -= HEARTBEAT_MS) {
+      await this.#env.clock.sleep(Math.min(left, HEARTBEAT_MS), signal);
+      if (left > HEARTBEAT_MS) {
+        yield encodeHeartbeat({ ...this.#database.position, hash: index.hash });
+      }
+    }
   }
 
   #hashesRecord(level: "blocks" | "pages", first: number, words: Uint32Array<ArrayBuffer>): Bytes {

@@ -7,6 +7,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
+import type { Clock } from "../base/env.ts";
 import type { ByteFile } from "../base/io.ts";
 import { type Txid, txid } from "../base/types.ts";
 import { hashPage } from "../pages/hash.ts";
@@ -16,6 +17,8 @@ import { PendingPages } from "../pages/pending.ts";
 import type { FrameHeader } from "../wal/format.ts";
 import { WalReader } from "../wal/reader.ts";
 import type { WalIndexHeader } from "../wal/wal_index.ts";
+
+const SLICE_FRAMES = 8192;
 
 export class LogFollower {
   readonly reader: WalReader;
@@ -56,6 +59,14 @@ export class LogFollower {
       commits++;
     });
     return commits;
+  }
+
+  /** Like read(), giving up the event loop now and then: a log may have grown to any size. */
+  async readAll(upTo: number, clock: Clock): Promise<void> {
+    while (this.reader.last < upTo) {
+      this.read(Math.min(upTo, this.reader.last + SLICE_FRAMES));
+      await clock.sleep(0);
+    }
   }
 
   #hold(frame: number, header: FrameHeader, page: Bytes): void {

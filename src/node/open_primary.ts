@@ -42,11 +42,14 @@ export async function openPrimary(opening: PrimaryOpening, env: Env): Promise<Pr
 }
 
 async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env): Promise<Primary> {
+  // A log that is all backfilled could begin anew, over frames that are not read yet.
+  using pin = handle.walIndex.pin();
+  if (pin === undefined) throw new LiveError("busy", `No read mark of "${handle.path}" is free`);
   const header = await handle.stableHeader(env.clock);
   const saved = opening.files.load();
   const index = new PageIndex(handle.pageSize);
   index.resize(handle.pageCountOf(header));
-  const history = readLog(handle, index, header, saved, env);
+  const history = await readLog(handle, index, header, saved, env);
   const { follower, start } = history;
   refuseGuarded(handle, index);
   index.floor = start;
@@ -85,24 +88,24 @@ interface History {
   readonly unbroken: boolean;
 }
 
-/** Reads the whole log at one go: CKPT is held, so no frame of it can be lost meanwhile. */
-function readLog(
+/** Reads the whole log, which is pinned: no frame of it can be lost meanwhile. */
+async function readLog(
   handle: DatabaseHandle,
   index: PageIndex,
   header: WalIndexHeader,
   saved: SavedState | undefined,
   env: Env,
-): History {
+): Promise<History> {
   const place = saved?.place;
   if (saved !== undefined && place !== undefined && placeHolds(place, handle, header)) {
     const follower = new LogFollower(handle.wal, index, saved.txid);
     follower.begin(header);
     follower.counting = false;
-    follower.read(place.frame);
+    await follower.readAll(place.frame, env.clock);
     const { s1, s2 } = follower.reader.sum;
     if (place.frame === 0 || (s1 === place.sum1 && s2 === place.sum2)) {
       follower.counting = true;
-      follower.read(header.mxFrame);
+      await follower.readAll(header.mxFrame, env.clock);
       return { follower, epoch: saved.epoch, start: saved.txid, unbroken: true };
     }
   }
@@ -110,7 +113,7 @@ function readLog(
   const follower = new LogFollower(handle.wal, index, start);
   follower.begin(header);
   follower.counting = false;
-  follower.read(header.mxFrame);
+  await follower.readAll(header.mxFrame, env.clock);
   follower.counting = true;
   return { follower, epoch: env.random.id() as Epoch, start, unbroken: false };
 }

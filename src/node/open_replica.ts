@@ -80,7 +80,7 @@ async function start(
   const follower = new LogFollower(handle.wal, index, ZERO_TXID);
   follower.counting = false;
   follower.begin(header);
-  follower.read(header.mxFrame);
+  await follower.readAll(header.mxFrame, env.clock);
   const guarded = handle.writeVersion(index.frameOf(1)) === GUARD_VERSION;
   if (!guarded) refuseUsed(handle);
   const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;

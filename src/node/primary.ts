@@ -30,7 +30,7 @@ import type { DatabaseHandle } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import type { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
-import { lockHolders } from "./proc_locks.ts";
+import { lockHolders, READER_BYTES } from "./proc_locks.ts";
 
 /** After a pass that a reader's mark held up: twice as long each time, from the first to the last. */
 const BACK_OFF_MS = { first: 20, last: 1000 } as const;
@@ -286,7 +286,7 @@ export class Primary implements LocalDatabase {
     const grows = this.#limits.hard > 0 && frames >= this.#limits.hard;
     if (!grows || this.#saidHeldUp || this.#backOffMs < BACK_OFF_MS.last) return false;
     this.#saidHeldUp = true;
-    const pids = lockHolders(`${this.handle.path}-shm`);
+    const pids = lockHolders(`${this.handle.path}-shm`, READER_BYTES);
     this.#env.log.warn("checkpoint held up, the log grows", { by: what, pids, frames });
     return false;
   }

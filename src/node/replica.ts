@@ -22,6 +22,7 @@ import { initialiseEmpty } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import { type OpenReplica, openReplica } from "./open_replica.ts";
 import type { DatabaseOptions } from "./options.ts";
+import type { State } from "./status.ts";
 import type { SavedState, SideFiles } from "./side_files.ts";
 import { UpstreamView } from "./upstream_view.ts";
 
@@ -35,7 +36,7 @@ export interface ReplicaParts {
   readonly counters: Counters;
   readonly view: UpstreamView;
   /** The state shown to people has changed. */
-  changed(state: "opening" | "copying" | "repairing" | "connecting" | "streaming"): void;
+  changed(state: State): void;
 }
 
 export class Replica {
@@ -352,7 +353,7 @@ export class Replica {
         this.#checkHello(hello, pageSize);
         view.hello(hello);
         view.connected(upstream);
-        this.#parts.changed(this.#open === undefined ? "copying" : "streaming");
+        this.#parts.changed(this.#stateAt(hello));
       },
       begin: (begin) => view.begin(begin, pageSize),
       bytes: (count) => {
@@ -363,17 +364,28 @@ export class Replica {
       applied: () => {
         counters.applied++;
         view.reportSoon();
-        return this.#open === undefined;
+        if (this.#open === undefined) return true; // the first copy is whole
+        this.#parts.changed("streaming");
+        return false;
       },
       heartbeat: (beat) => {
         view.heartbeat(beat);
         const { index } = this.#open ?? {};
         const at = this.#position;
         if (index === undefined || at === undefined || beat.txid !== at.txid) return;
-        if (beat.epoch === at.epoch && sameWords(beat.hash, index.hash)) return;
+        if (beat.epoch === at.epoch && sameWords(beat.hash, index.hash)) {
+          return this.#parts.changed("streaming");
+        }
         throw new LiveError("position_gone", "The upstream has another content at this position");
       },
     };
+  }
+
+  /** An upstream that has nothing newer is streaming at once, else from the first answer on. */
+  #stateAt({ epoch, txid }: Hello): State {
+    if (this.#open === undefined) return "copying";
+    const at = this.#position;
+    return at?.epoch === epoch && txid <= at.txid ? "streaming" : "catching-up";
   }
 
   /** fsyncs the log now and then, so that the upstream learns what would survive a power cut. */

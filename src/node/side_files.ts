@@ -62,7 +62,8 @@ export class SideFiles {
 
   /** Makes the folder and takes the lock. @throws {LiveError} "guard" if another node has it. */
   claim(): void {
-    if (this.#lock !== undefined) return;
+    if (this.#lock !== undefined && this.#isThere(this.#lock)) return;
+    this.release(); // somebody moved the folder away
     this.#folder = `${realPath(this.#path)}-live`; // two names of one file are one database
     try {
       Deno.mkdirSync(this.folder, { recursive: false });
@@ -85,9 +86,18 @@ export class SideFiles {
     this.#lock = file;
   }
 
+  #isThere(lock: Deno.FsFile): boolean {
+    try {
+      return Deno.statSync(`${this.#folder}/lock`).ino === lock.statSync().ino;
+    } catch {
+      return false;
+    }
+  }
+
   release(): void {
     this.#state?.close();
     this.#state = undefined;
+    this.#written = 0;
     this.#lock?.close();
     this.#lock = undefined;
   }

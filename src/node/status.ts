@@ -17,6 +17,7 @@ export type Role = "primary" | "replica";
  * copying: first copy under way, the file is not there yet
  * repairing: comparing hashes with the upstream
  * connecting: the copy is readable, but the upstream is not connected
+ * catching-up: connected, and the first answer is not applied yet
  * streaming: live
  * serving: a primary that is live
  * failed: needs a person (`reason` says what to do)
@@ -27,6 +28,7 @@ export type State =
   | "copying"
   | "repairing"
   | "connecting"
+  | "catching-up"
   | "streaming"
   | "serving"
   | "failed";

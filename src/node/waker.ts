@@ -2,8 +2,8 @@
  * Says when to look at a WAL. Idle: inotify on the -wal, and the node's one slow timer. Busy: a look
  * each millisecond and no watch, because every watched write costs the writer. May import: base/.
  *
- * A look right after an event may come too early: the wal-index is written after the WAL. So an event
- * means looks at once and after 0, 1 and 5 ms.
+ * A look right after an event may come too early: the wal-index is written after the WAL, with
+ * synchronous=FULL after an fsync. So an event means a look at once and some later ones.
  * @module
  */
 import type { Clock } from "../base/env.ts";
@@ -14,7 +14,8 @@ const BUSY_WINDOW_MS = 50;
 const POLL_MS = 1;
 /** Quiet time after which polling ends. */
 const QUIET_MS = 50;
-const RECHECKS_MS = [0, 1, 5] as const;
+/** After the last event. */
+const RECHECKS_MS = [0, 1, 5, 10, 20, 50, 100] as const;
 
 export class Waker {
   readonly #clock: Clock;
@@ -26,7 +27,8 @@ export class Waker {
   #lastFound = 0;
   #windowStart = 0;
   #foundInWindow = 0;
-  #rechecking = false;
+  #step = 0;
+  #cancelRecheck: () => void = () => {};
 
   /** `look` returns true if it found something new. It must not throw. */
   constructor(clock: Clock, path: string, look: () => boolean) {
@@ -41,6 +43,7 @@ export class Waker {
 
   stop(): void {
     this.#stopped = true;
+    this.#cancelRecheck();
     this.#unwatch();
   }
 
@@ -88,16 +91,18 @@ export class Waker {
 
   #event(): void {
     this.#lookOnce();
-    if (this.#rechecking) return;
-    this.#rechecking = true;
-    const [soon, ...later] = RECHECKS_MS;
-    this.#clock.after(soon, () => this.#lookOnce());
-    for (const [nth, ms] of later.entries()) {
-      this.#clock.after(ms, () => {
-        if (nth === later.length - 1) this.#rechecking = false;
-        this.#lookOnce();
-      });
-    }
+    this.#step = 0;
+    this.#recheckLater(RECHECKS_MS[0]);
+  }
+
+  #recheckLater(ms: number): void {
+    this.#cancelRecheck();
+    this.#cancelRecheck = this.#clock.after(ms, () => {
+      this.#lookOnce();
+      const last = RECHECKS_MS[this.#step]!;
+      const next = RECHECKS_MS[++this.#step];
+      if (next !== undefined && !this.#polling) this.#recheckLater(next - last);
+    });
   }
 
   #poll(): void {

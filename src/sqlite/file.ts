@@ -3,6 +3,7 @@
  * second time in this process would drop all our locks on it. May import: base/.
  * @module
  */
+import { assert } from "../base/assert.ts";
 import { LiveError } from "../base/errors.ts";
 import type { ByteFile } from "../base/io.ts";
 import type { Connection } from "./connection.ts";
@@ -37,6 +38,7 @@ export class SqliteFile implements ByteFile {
   }
 
   read(into: Uint8Array<ArrayBuffer>, offset: number): boolean {
+    assert(offset >= 0, "nothing is read before the start of a file");
     const rc = this.#sqlite.live_read(this.#file, into, into.length, BigInt(offset));
     if (rc === RC.ok) return true;
     if (rc === RC.shortRead) return false;
