@@ -89,6 +89,8 @@ export interface Heartbeat {
   readonly epoch: Epoch;
   readonly txid: Txid;
   readonly hash: Words;
+  /** Since the sender was last known to be current itself, ms; 0 of a primary. */
+  readonly staleMs: number;
 }
 
 export interface ErrorRecord {
@@ -175,7 +177,9 @@ export function encodeCommit(commit: Omit<Commit, "type">): Bytes {
 }
 
 export function encodeHeartbeat(beat: Omit<Heartbeat, "type">): Bytes {
-  return new Writer(24).hex(beat.epoch).txid(beat.txid).words(beat.hash).seal(TYPE.heartbeat);
+  const stale = Math.min(beat.staleMs, 0xffffffff);
+  return new Writer(32).hex(beat.epoch).txid(beat.txid).words(beat.hash).u32(stale).u32(0)
+    .seal(TYPE.heartbeat);
 }
 
 export function encodeError(code: string, message: string): Bytes {
@@ -270,6 +274,7 @@ class Reader {
             epoch: this.#hex() as Epoch,
             txid: this.#txid(),
             hash: this.#words(),
+            staleMs: this.#u32(),
           };
         case TYPE.error:
           return this.#error();

@@ -9,6 +9,7 @@ import { type Env, type Log, systemClock, systemRandom } from "../base/env.ts";
 import { exitCode, LiveError, messageOf } from "../base/errors.ts";
 import { HttpSource } from "../http/client.ts";
 import { Server } from "../http/server.ts";
+import type { Connect } from "../node/database.ts";
 import { Node } from "../node/node.ts";
 import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
 import { hasOpenBind, loadConfig, type LoadedConfig, optionsFromArguments } from "./config.ts";
@@ -69,7 +70,7 @@ async function replicate(loaded: LoadedConfig): Promise<number> {
   for (const note of notes) log.warn("config", { note });
 
   const stop = stopOnSignals(log);
-  const node = new Node(options, (upstream, env) => new HttpSource(upstream, env), VERSION, env);
+  const node = new Node(options, connect, VERSION, env);
   const { addr, token } = options;
   if (addr !== undefined) {
     const server = new Server(node, token === undefined ? {} : { token }, env);
@@ -84,6 +85,8 @@ async function replicate(loaded: LoadedConfig): Promise<number> {
   log.info("stopped");
   return 0;
 }
+
+const connect: Connect = (upstream, env, onChain) => new HttpSource({ ...upstream, onChain }, env);
 
 /** Aborts at the first SIGINT or SIGTERM; the second ends the process at once. */
 function stopOnSignals(log: Log): AbortSignal {

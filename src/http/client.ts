@@ -10,8 +10,9 @@ import { type Bytes, formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import { formatPosition, formatTxid } from "../base/types.ts";
+import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
-import { ENDPOINTS } from "./endpoints.ts";
+import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
 
 export interface ClientOptions {
@@ -19,6 +20,8 @@ export interface ClientOptions {
   readonly url: string;
   readonly path: string;
   readonly token?: string;
+  /** Told the ids of the databases that the other one follows, itself first. May throw. */
+  readonly onChain?: (ids: readonly string[]) => void;
 }
 
 /** An answer of hashes comes from memory; a node that takes longer hangs. */
@@ -71,7 +74,7 @@ export class HttpSource implements ChangeSource {
       const query = { replica: this.#replica };
       const body = new TextEncoder().encode(text);
       const response = await this.#fetch(ENDPOINTS.report.path, query, body, limit.signal);
-      await response.body?.cancel();
+      await response.body?.cancel().catch(() => {}); // aborted meanwhile
     } catch (error) {
       if (!(error instanceof LiveError)) throw error;
       this.#env.log.debug("report was not taken", { error: error.message });
@@ -86,6 +89,7 @@ export class HttpSource implements ChangeSource {
   ): Promise<Response> {
     const url = new URL(path, this.#options.url);
     url.searchParams.set("path", this.#options.path);
+    url.searchParams.set("protocol", String(PROTOCOL_VERSION));
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const { token } = this.#options;
     let response: Response;
@@ -99,6 +103,12 @@ export class HttpSource implements ChangeSource {
       });
     } catch (error) {
       throw this.#unreachable(error);
+    }
+    try {
+      this.#options.onChain?.(parseChain(response.headers.get(CHAIN_HEADER)));
+    } catch (error) {
+      await response.body?.cancel().catch(() => {}); // aborted meanwhile
+      throw error;
     }
     if (response.ok) return response;
     throw await this.#refusal(response);
@@ -147,6 +157,10 @@ export class HttpSource implements ChangeSource {
       .replace(/^client error \(Connect\): /, "");
     return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${reason}`);
   }
+}
+
+function parseChain(text: string | null): string[] {
+  return (text ?? "").split(",").filter((id) => /^[0-9a-f]{16}$/.test(id));
 }
 
 /** Aborts with `outer` or after `ms`; its timer and listener never outlive it. */

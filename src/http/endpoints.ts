@@ -15,6 +15,7 @@ export interface Endpoint {
 }
 
 const DATABASE = "the database's path on this node, as its config has it";
+const PROTOCOL = "the version that the asker speaks; another one is refused";
 const REPLICA = "random id of the asking replica's process";
 
 export const ENDPOINTS = {
@@ -42,32 +43,45 @@ export const ENDPOINTS = {
   stream: {
     method: "GET",
     path: "/v1/stream",
-    query: { path: DATABASE, since: "epoch/txid", hash: "16 hex digits", replica: REPLICA },
+    query: {
+      path: DATABASE,
+      protocol: PROTOCOL,
+      since: "epoch/txid",
+      hash: "16 hex digits",
+      replica: REPLICA,
+    },
     needs: "token",
     sentence: "The live stream of changes after `since` (docs/PROTOCOL.md).",
   },
   repair: {
     method: "POST",
     path: "/v1/stream",
-    query: { path: DATABASE, since: "epoch/txid", replica: REPLICA },
+    query: { path: DATABASE, protocol: PROTOCOL, since: "epoch/txid", replica: REPLICA },
     needs: "token",
     sentence: "The same, with a body that names pages wanted besides.",
   },
   hashes: {
     method: "GET",
     path: "/v1/hashes",
-    query: { path: DATABASE, blocks: "blocks whose page hashes are wanted: 0-3,7" },
+    query: {
+      path: DATABASE,
+      protocol: PROTOCOL,
+      blocks: "blocks whose page hashes are wanted: 0-3,7",
+    },
     needs: "token",
     sentence: "Hashes of all blocks, or of the pages of some.",
   },
   report: {
     method: "POST",
     path: "/v1/report",
-    query: { path: DATABASE, replica: REPLICA },
+    query: { path: DATABASE, protocol: PROTOCOL, replica: REPLICA },
     needs: "token",
     sentence: "A replica tells how far it is (JSON).",
   },
 } as const satisfies Readonly<Record<string, Endpoint>>;
+
+/** Of every answer about a database: its id in this process, then those of what it follows. */
+export const CHAIN_HEADER = "litestream-live-chain";
 
 /** Where a Litestream 0.4 replica asks. It gets a sentence instead of a stream. */
 export const LITESTREAM_STREAM_PATH = "/stream";

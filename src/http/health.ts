@@ -1,11 +1,15 @@
 /**
  * Whether a node is healthy, from its status. Pure. May import: node/status.
  *
- * A database is healthy while it is live: a primary that serves, a replica that streams. With a
- * limit on lag, a replica is healthy as long as its copy was known to be current no longer ago.
+ * A database is healthy while it is live: a primary that serves without trouble, a replica that
+ * streams and was known to be current not long ago, all hops up to the primary counted. With a limit
+ * on lag that is all that counts, so a short break of the connection is forgiven.
  * @module
  */
 import type { DatabaseStatus, NodeStatus } from "../node/status.ts";
+
+/** Without `max-lag`: a replica that streams and has not been current for so long is not healthy. */
+export const DEFAULT_MAX_LAG_MS = 5000;
 
 export interface DatabaseHealth {
   readonly path: string;
@@ -35,11 +39,15 @@ function whyNot(database: DatabaseStatus, maxLagMs: number | undefined): string 
   const { state, upstream, readable } = database;
   const reason = database.reason ?? upstream?.error;
   if (state === "failed") return reason ?? "it cannot go on";
-  if (upstream === undefined) return state === "serving" ? undefined : reason ?? `it is ${state}`;
-  if (maxLagMs !== undefined && readable) {
-    const { ms } = upstream.lag;
-    if (ms <= maxLagMs) return undefined;
-    return `it lags ${ms} ms, more than ${maxLagMs} ms${reason === undefined ? "" : `: ${reason}`}`;
+  if (upstream === undefined) {
+    return state === "serving" ? database.reason : reason ?? `it is ${state}`;
   }
-  return state === "streaming" ? undefined : reason ?? `it is ${state}`;
+  if (!readable) return reason ?? `it is ${state}`;
+  const { ms } = upstream.lag;
+  const most = maxLagMs ?? DEFAULT_MAX_LAG_MS;
+  if (ms > most) {
+    return `it lags ${ms} ms, more than ${most} ms${reason === undefined ? "" : `: ${reason}`}`;
+  }
+  if (maxLagMs !== undefined || state === "streaming") return undefined;
+  return reason ?? `it is ${state}`;
 }

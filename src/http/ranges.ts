@@ -7,9 +7,6 @@ import { type Bytes, viewOf } from "../base/bytes.ts";
 import { LiveError } from "../base/errors.ts";
 import { MAX_PGNO } from "../base/types.ts";
 
-/** More pages than this are not named one by one: whoever lacks so many starts a first copy. */
-export const MAX_WANTED = 1 << 26;
-
 interface Run {
   readonly first: number;
   readonly count: number;
@@ -27,15 +24,14 @@ function runsOf(ascending: readonly number[]): Run[] {
   return runs;
 }
 
-function expand(runs: readonly Run[]): number[] {
-  const total = runs.reduce((sum, { count }) => sum + count, 0);
-  if (total > MAX_WANTED) throw bad("too many numbers");
+/** Numbers above `most` are dropped before they take memory. */
+function expand(runs: readonly Run[], most: number): number[] {
   const numbers: number[] = [];
   let last = -1;
   for (const { first, count } of runs) {
     if (first <= last || count < 1 || first + count - 1 > MAX_PGNO) throw bad("not ascending");
-    for (let nth = 0; nth < count; nth++) numbers.push(first + nth);
     last = first + count - 1;
+    for (let number = first; number <= Math.min(last, most); number++) numbers.push(number);
   }
   return numbers;
 }
@@ -47,8 +43,8 @@ export function formatRanges(ascending: readonly number[]): string {
     .join(",");
 }
 
-/** @throws {LiveError} "bad_request". */
-export function parseRanges(text: string): number[] {
+/** Those up to `most`. @throws {LiveError} "bad_request". */
+export function parseRanges(text: string, most: number): number[] {
   if (text === "") return [];
   return expand(
     text.split(",").map((part) => {
@@ -57,6 +53,7 @@ export function parseRanges(text: string): number[] {
       const first = Number(match[1]);
       return { first, count: Number(match[2] ?? match[1]) - first + 1 };
     }),
+    most,
   );
 }
 
@@ -71,8 +68,8 @@ export function encodeRuns(ascending: readonly number[]): Bytes {
   return bytes;
 }
 
-/** Page numbers, from 1. @throws {LiveError} "bad_request". */
-export function decodeRuns(bytes: Bytes): number[] {
+/** Page numbers from 1 to `most`. @throws {LiveError} "bad_request". */
+export function decodeRuns(bytes: Bytes, most: number): number[] {
   if (bytes.length % 8 !== 0) throw bad("the body is not a list of runs");
   const view = viewOf(bytes);
   const runs: Run[] = [];
@@ -81,7 +78,7 @@ export function decodeRuns(bytes: Bytes): number[] {
     if (first === 0) throw bad("there is no page 0");
     runs.push({ first, count: view.getUint32(at + 4, true) });
   }
-  return expand(runs);
+  return expand(runs, most);
 }
 
 function bad(what: string): LiveError {

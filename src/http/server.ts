@@ -11,16 +11,18 @@ import { type Bytes, parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
+import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
 import type { Served } from "../node/database.ts";
 import type { Node } from "../node/node.ts";
+import { BLOCK_PAGES } from "../pages/page_index.ts";
 import type { ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
 import { sendSmallAnswersAtOnce } from "../sqlite/process.ts";
-import { ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
+import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { healthOf } from "./health.ts";
 import { Metrics } from "./metrics.ts";
-import { decodeRuns, MAX_WANTED, parseRanges } from "./ranges.ts";
+import { decodeRuns, parseRanges } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
 
@@ -29,9 +31,12 @@ const BINARY = {
   "cache-control": "no-store, no-transform", // compressing proxies would hold back what is live
 };
 const MAX_REPORT_BYTES = 1000;
-const MAX_RUNS_BYTES = MAX_WANTED / 2;
-/** A page's hash and a record of each: nobody needs more blocks at once. */
-const MAX_BLOCKS = 4096;
+/** A run of 8 B for every second page of 32 million. */
+const MAX_RUNS_BYTES = 128 * 1024 * 1024;
+/** Bodies that are read at the same time, or one large one would soon be a hundred. */
+const MAX_LARGE_BODIES = 4;
+/** Streams at the same time, of all databases: each costs a record of memory and a file descriptor. */
+const MAX_STREAMS = 1000;
 
 type Bindings = { Bindings: { address: string } };
 type Request = Context<Bindings>;
@@ -47,6 +52,8 @@ export class Server {
   readonly #token: Uint8Array | undefined;
   readonly #metrics: Metrics;
   readonly #app: Hono<Bindings>;
+  #bodies = 0;
+  #streams = 0;
 
   constructor(node: Node, options: Pick<ServerOptions, "token">, env: Env) {
     this.#node = node;
@@ -89,6 +96,7 @@ export class Server {
         return errorResponse("unauthorized", "This node wants `Authorization: Bearer` and a token");
       }
       await next();
+      this.#addChain(c);
     });
     app.get(ENDPOINTS.health.path, (c) => this.#health(c));
     app.get(ENDPOINTS.status.path, () => json(statusJson(this.#node.status())));
@@ -97,9 +105,7 @@ export class Server {
       return new Response(await this.#metrics.text(), { headers });
     });
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c, undefined));
-    app.post(ENDPOINTS.repair.path, async (c) => {
-      return this.#stream(c, decodeRuns(await bodyOf(c, MAX_RUNS_BYTES)));
-    });
+    app.post(ENDPOINTS.repair.path, async (c) => this.#stream(c, await this.#wanted(c)));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
     app.post(ENDPOINTS.report.path, (c) => this.#report(c));
     app.get(LITESTREAM_STREAM_PATH, () => {
@@ -109,6 +115,14 @@ export class Server {
       return errorResponse("bad_request", sentence);
     });
     return app;
+  }
+
+  /** Who follows whom is told with every answer, also with a refusal: so a cycle is found at once. */
+  #addChain(c: Request): void {
+    const database = this.#node.databases.find(({ options }) =>
+      options.path === c.req.query("path")
+    );
+    if (database !== undefined) c.res.headers.set(CHAIN_HEADER, database.chain.join());
   }
 
   #allowed(c: Request): boolean {
@@ -133,9 +147,25 @@ export class Server {
     return json(health, health.healthy ? 200 : 503);
   }
 
+  async #wanted(c: Request): Promise<number[]> {
+    const { pageCount } = this.#served(c); // before anything is read for somebody who may not
+    if (this.#bodies >= MAX_LARGE_BODIES) {
+      throw new LiveError("busy", `${MAX_LARGE_BODIES} repairs begin already: try again`);
+    }
+    this.#bodies++;
+    try {
+      return decodeRuns(await bodyOf(c, MAX_RUNS_BYTES), pageCount);
+    } finally {
+      this.#bodies--;
+    }
+  }
+
   async #stream(c: Request, wanted: number[] | undefined): Promise<Response> {
     const served = this.#served(c);
     const replica = replicaOf(c);
+    if (this.#streams >= MAX_STREAMS) {
+      throw new LiveError("busy", `${MAX_STREAMS} replicas are connected: no more here`);
+    }
     const stop = new AbortController();
     const { counters, downstreams, position } = served;
     const request: ChangesRequest = {
@@ -144,12 +174,14 @@ export class Server {
     };
     const records = served.source.changes(request, stop.signal);
     const gone = downstreams.connect(replica, c.env.address, position.epoch);
+    this.#streams++;
     const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
     const body = await streamOf(records, stop, {
       sent(bytes) {
         counters.sentBytes += bytes.length;
       },
-      ended() {
+      ended: () => {
+        this.#streams--;
         gone();
         log.debug("replica disconnected");
       },
@@ -159,12 +191,10 @@ export class Server {
   }
 
   async #hashes(c: Request): Promise<Response> {
-    const { source } = this.#served(c);
+    const { source, pageCount } = this.#served(c);
     const text = c.req.query("blocks");
-    const blocks = text === undefined ? undefined : parseRanges(text);
-    if (blocks !== undefined && blocks.length > MAX_BLOCKS) {
-      throw new LiveError("bad_request", `At most ${MAX_BLOCKS} blocks at once`);
-    }
+    const last = Math.ceil(pageCount / BLOCK_PAGES) - 1;
+    const blocks = text === undefined ? undefined : parseRanges(text, last);
     const stop = new AbortController();
     const records = source.hashes(blocks === undefined ? {} : { blocks }, stop.signal);
     const body = await streamOf(records, stop, { sent: () => {}, ended: () => {} });
@@ -182,6 +212,13 @@ export class Server {
     const path = c.req.query("path");
     if (path === undefined || path === "") {
       throw new LiveError("bad_request", "Which database? Say ?path=/the/path");
+    }
+    const protocol = c.req.query("protocol") ?? String(PROTOCOL_VERSION);
+    if (protocol !== String(PROTOCOL_VERSION)) {
+      throw new LiveError(
+        "bad_request",
+        `You speak protocol ${protocol}, this node ${PROTOCOL_VERSION}: run the same version on both`,
+      );
     }
     return this.#node.database(path).served();
   }

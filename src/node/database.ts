@@ -16,7 +16,7 @@ import { Downstreams } from "./downstreams.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import type { LiveSource } from "./live_source.ts";
 import { openPrimary } from "./open_primary.ts";
-import type { DatabaseOptions } from "./options.ts";
+import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import type { Primary } from "./primary.ts";
 import { Replica } from "./replica.ts";
 import { SideFiles } from "./side_files.ts";
@@ -34,13 +34,27 @@ const WAITING: readonly ErrorCode[] = [
   "checksum",
   "position_gone",
 ];
+/** Of a chain of replicas, as far as it is remembered. */
+const MAX_HOPS = 32;
 /** Waiting for a file of this machine: looking costs nothing. */
 const RETRY_LOCAL_MS = 250;
+
+/**
+ * Makes the other side of a replica; http/client.ts does it, tests give a local database. `onChain` is
+ * called with the ids of the databases that it follows, nearest first, whenever it tells them.
+ */
+export type Connect = (
+  upstream: UpstreamOptions,
+  env: Env,
+  onChain: (ids: readonly string[]) => void,
+) => ChangeSource;
 
 /** What serves the streams of this database, and who is connected. */
 export interface Served {
   readonly source: ChangeSource;
   readonly position: Position;
+  /** Size of the database now. */
+  readonly pageCount: number;
   readonly downstreams: Downstreams;
   readonly counters: Counters;
 }
@@ -54,6 +68,9 @@ export class Database {
   readonly #files: SideFiles;
   readonly #view: UpstreamView | undefined;
   readonly #replica: Replica | undefined;
+  /** Of this database in this process. A replica that finds it among those it follows is in a cycle. */
+  readonly #instance: string;
+  #followed: readonly string[] = [];
   #primary: Primary | undefined;
   #waker: Waker | undefined;
   #state: State = "waiting";
@@ -64,14 +81,15 @@ export class Database {
   /** The last failure was that the histories differ. */
   #differed = false;
 
-  /** `upstream` is the other node's database, for a replica. */
-  constructor(options: DatabaseOptions, upstream: ChangeSource | undefined, env: Env) {
+  constructor(options: DatabaseOptions, connect: Connect, env: Env) {
     this.options = options;
     this.#env = { ...env, log: env.log.with({ db: options.path }) };
     this.downstreams = new Downstreams(this.#env);
     this.#files = new SideFiles(options.path);
     this.role = options.upstream === undefined ? "primary" : "replica";
-    if (options.upstream === undefined || upstream === undefined) return;
+    this.#instance = env.random.id();
+    if (options.upstream === undefined) return;
+    const upstream = connect(options.upstream, this.#env, (ids) => this.#follows(ids));
     this.#view = new UpstreamView(options.upstream, this.#env);
     this.#replica = new Replica({
       options,
@@ -115,13 +133,35 @@ export class Database {
     this.#replica?.check();
   }
 
+  /** This database and those it follows, as far as is known. */
+  get chain(): readonly string[] {
+    return [this.#instance, ...this.#followed];
+  }
+
+  /** @throws {LiveError} "guard" if it follows itself. */
+  #follows(ids: readonly string[]): void {
+    if (ids.includes(this.#instance)) {
+      const { url, path } = this.options.upstream!;
+      const how = ids[0] === this.#instance ? "is this very database" : "is a replica of it";
+      const error = new LiveError(
+        "guard",
+        `"${this.options.path}" would follow itself: its upstream ${url}${path} ${how}, and a ` +
+          "cycle has no primary; correct the `upstream` of one of them",
+      );
+      this.#replica?.interrupt(error); // it may be the answer to a report, beside the stream
+      throw error;
+    }
+    this.#followed = ids.slice(0, MAX_HOPS);
+  }
+
   /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve. */
   served(): Served {
     const source: LiveSource | undefined = this.#primary?.source ?? this.#replica?.source;
     const position = this.#primary?.position ?? this.#replica?.position;
+    const pageCount = this.#primary?.index.pageCount ?? this.#replica?.opened?.index.pageCount;
     const { downstreams, counters } = this;
-    if (source !== undefined && position !== undefined) {
-      return { source, position, downstreams, counters };
+    if (source !== undefined && position !== undefined && pageCount !== undefined) {
+      return { source, position, pageCount, downstreams, counters };
     }
     throw new LiveError("not_ready", this.#reason ?? `"${this.options.path}" is not ready yet`);
   }

@@ -27,6 +27,8 @@ export interface LocalDatabase extends AnswerSource {
   readonly delayMs: number;
   /** A replica may be asked by one that is ahead of it: it waits until it has caught up. */
   readonly role: "primary" | "replica";
+  /** Since this database was last known to be current, ms; 0 of a primary. */
+  staleMs(): number;
 }
 
 export class LiveSource implements ChangeSource {
@@ -60,8 +62,12 @@ export class LiveSource implements ChangeSource {
     yield this.#hello();
     let at = request.since;
     let { wanted } = request;
-    let spoke = this.#env.clock.monotonic();
+    let beat = this.#env.clock.monotonic();
     while (!signal.aborted) {
+      if (this.#env.clock.monotonic() >= beat + HEARTBEAT_MS) {
+        yield this.#heartbeat();
+        beat = this.#env.clock.monotonic();
+      }
       if (this.#ended !== undefined) throw this.#ended;
       const { position } = database;
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
@@ -71,11 +77,7 @@ export class LiveSource implements ChangeSource {
         else at = yield* this.#rounds(at, wanted);
         wanted = undefined;
         request.taken?.(at);
-        spoke = this.#env.clock.monotonic();
-      } else if (!await this.#wait(signal, spoke + HEARTBEAT_MS)) {
-        yield encodeHeartbeat({ ...database.position, hash: database.index.hash });
-        spoke = this.#env.clock.monotonic();
-      }
+      } else await this.#wait(signal, beat + HEARTBEAT_MS);
     }
   }
 
@@ -103,18 +105,22 @@ export class LiveSource implements ChangeSource {
 
   /** Lets commits gather; heartbeats go on. */
   async *#delay(signal: AbortSignal): AsyncGenerator<Bytes> {
-    const { delayMs, index } = this.#database;
+    const { delayMs } = this.#database;
     for (let left = delayMs; left > 0 && !signal.aborted; left -= HEARTBEAT_MS) {
       await this.#env.clock.sleep(Math.min(left, HEARTBEAT_MS), signal);
-      if (left > HEARTBEAT_MS) {
-        yield encodeHeartbeat({ ...this.#database.position, hash: index.hash });
-      }
+      if (left > HEARTBEAT_MS) yield this.#heartbeat();
     }
   }
 
   #hashesRecord(level: "blocks" | "pages", first: number, words: Uint32Array<ArrayBuffer>): Bytes {
     const { index, position } = this.#database;
     return encodeHashes({ level, first, ...position, pageCount: index.pageCount, words });
+  }
+
+  #heartbeat(): Bytes {
+    const { position, index } = this.#database;
+    const staleMs = this.#database.staleMs();
+    return encodeHeartbeat({ ...position, hash: index.hash, staleMs });
   }
 
   #hello(): Bytes {
@@ -171,21 +177,19 @@ export class LiveSource implements ChangeSource {
     return answerRounds(this.#database, at?.txid ?? (0 as Position["txid"]), wanted);
   }
 
-  /** Resolves to true when woken, to false at time `due` (monotonic) or when `signal` aborts. */
-  #wait(signal: AbortSignal, due: number): Promise<boolean> {
+  /** Resolves when woken, at time `due` (monotonic) or when `signal` aborts. */
+  #wait(signal: AbortSignal, due: number): Promise<void> {
     const ms = Math.max(0, due - this.#env.clock.monotonic());
     return new Promise((resolve) => {
-      const finish = (woken: boolean) => (): void => {
+      const finish = (): void => {
         cancel();
-        signal.removeEventListener("abort", aborted);
-        this.#waiting.delete(wake);
-        resolve(woken);
+        signal.removeEventListener("abort", finish);
+        this.#waiting.delete(finish);
+        resolve();
       };
-      const wake = finish(true);
-      const aborted = finish(false);
-      const cancel = this.#env.clock.after(ms, finish(false));
-      signal.addEventListener("abort", aborted, { once: true });
-      this.#waiting.add(wake);
+      const cancel = this.#env.clock.after(ms, finish);
+      signal.addEventListener("abort", finish, { once: true });
+      this.#waiting.add(finish);
     });
   }
 }

@@ -5,10 +5,9 @@
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
-import type { ChangeSource } from "../changes/source.ts";
 import { watchdog } from "../sqlite/process.ts";
-import { Database } from "./database.ts";
-import type { NodeOptions, UpstreamOptions } from "./options.ts";
+import { type Connect, Database } from "./database.ts";
+import type { NodeOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
 
 /** Idle, each look of each database; an event or a busy database looks sooner. */
@@ -16,9 +15,6 @@ const TICK_MS = 250;
 const TICKS_PER_CHECK = 4;
 /** A node whose event loop stands still for so long ends itself. */
 const WATCHDOG_S = 15;
-
-/** Makes the other side of a replica; http/client.ts does it, tests give a local database. */
-export type Connect = (upstream: UpstreamOptions, env: Env) => ChangeSource;
 
 export class Node {
   readonly databases: readonly Database[];
@@ -31,8 +27,7 @@ export class Node {
     this.#version = version;
     this.#started = env.clock.monotonic();
     this.databases = options.databases.map((database) => {
-      const upstream = database.upstream && connect(database.upstream, env);
-      return new Database(database, upstream, env);
+      return new Database(database, connect, env);
     });
   }
 

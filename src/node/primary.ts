@@ -138,6 +138,11 @@ export class Primary implements LocalDatabase {
     }
   }
 
+  /** LocalDatabase: a primary is what others are compared with. */
+  staleMs(): number {
+    return 0;
+  }
+
   /** AnswerSource: what was committed since, read now. */
   refresh(): void {
     if (this.#lost) throw new LiveError("not_ready", "The database is being opened again");

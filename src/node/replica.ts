@@ -52,6 +52,7 @@ export class Replica {
     | { readonly refusal: LiveError; readonly upstream: DatabaseId; readonly file: string }
     | undefined;
   #stopFollowing: AbortController | undefined;
+  #interrupted: LiveError | undefined;
   #syncing = false;
   /** The file is not what we think it is: opened again as soon as nothing uses it. */
   #reopen: LiveError | undefined;
@@ -95,6 +96,12 @@ export class Replica {
     open.maintain();
     if (open.handle.moved()) this.#stopFollowing?.abort();
     else void this.#makeDurable(open);
+  }
+
+  /** Ends the connection to the upstream with this error. */
+  interrupt(error: LiveError): void {
+    this.#interrupted = error;
+    this.#stopFollowing?.abort();
   }
 
   async close(reason: LiveError): Promise<void> {
@@ -220,6 +227,7 @@ export class Replica {
       const events = this.#events(pageSize);
       const { upstream } = this.#parts;
       await followOnce(upstream, request, open.applier(), events, this.#env, stop.signal);
+      if (this.#interrupted !== undefined) throw this.#interrupted;
     } catch (error) {
       if (codeOf(error) === "position_gone" && this.#position !== undefined) {
         this.#position = undefined;
@@ -229,6 +237,7 @@ export class Replica {
       throw error;
     } finally {
       signal.removeEventListener("abort", abort);
+      this.#interrupted = undefined;
       if (open.handle.moved()) {
         this.#reopen = new LiveError("not_ready", "The file was moved or replaced");
       }
@@ -305,6 +314,7 @@ export class Replica {
       id: this.#id!,
       counters: this.#parts.counters,
       delayMs: this.#parts.options.monitorDelayMs,
+      staleMs: () => this.#parts.view.lagMs(),
       index,
       pages,
       get position() {

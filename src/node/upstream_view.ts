@@ -3,7 +3,7 @@
  * the reports it sends back. May import: base/, changes/.
  *
  * Lag in ms is the time since this copy was last known to be current: since it was told of something
- * newer, or since the connection was lost. No clocks of two machines are compared.
+ * newer, or since the connection was lost, here or at a hop further up. No clocks of two machines are compared.
  * @module
  */
 import type { Env } from "../base/env.ts";
@@ -29,6 +29,8 @@ export class UpstreamView {
   #durable: Txid = ZERO_TXID;
   #behindSince: number | undefined;
   #disconnectedSince: number | undefined;
+  /** Of a hop further up: when the upstream was last known to be current itself. */
+  #upstreamCurrent: number | undefined;
   #answerBytes = 0;
   #progress: { done: number; total: number; started: number; from: number } | undefined;
   #error: string | undefined;
@@ -52,6 +54,7 @@ export class UpstreamView {
   hello(hello: Hello): void {
     const changed = this.#epoch !== undefined && this.#epoch !== hello.epoch;
     if (changed) this.#applied = this.#durable = this.#received = ZERO_TXID;
+    this.#upstreamCurrent = undefined; // the first heartbeat tells
     this.#told(hello.epoch, hello.txid);
   }
 
@@ -115,12 +118,20 @@ export class UpstreamView {
   }
 
   heartbeat(beat: Heartbeat): void {
+    const { staleMs } = beat;
+    this.#upstreamCurrent = staleMs === 0 ? undefined : this.#env.clock.monotonic() - staleMs;
     this.#told(beat.epoch, beat.txid);
+  }
+
+  /** Since this copy was last known to be what the primary has, ms; 0 while it is. */
+  lagMs(): number {
+    const now = this.#env.clock.monotonic();
+    const known = [this.#behindSince, this.#disconnectedSince, this.#upstreamCurrent];
+    return Math.round(now - Math.min(now, ...known.filter((since) => since !== undefined)));
   }
 
   status(): UpstreamStatus {
     const now = this.#env.clock.monotonic();
-    const current = Math.min(this.#behindSince ?? now, this.#disconnectedSince ?? now);
     const progress = this.#progressStatus(now);
     return {
       url: this.#options.url,
@@ -130,7 +141,7 @@ export class UpstreamView {
       lag: {
         txids: Math.max(0, this.#txid - this.#applied),
         bytes: this.#answerBytes,
-        ms: Math.round(now - current),
+        ms: this.lagMs(),
       },
       ...(progress === undefined ? {} : { progress }),
       ...(this.#error === undefined ? {} : { error: this.#error }),

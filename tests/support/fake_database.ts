@@ -44,6 +44,7 @@ export class FakeDatabase implements LocalDatabase {
   readonly pages: PageReader;
   readonly file = new FakeFile();
   delayMs = 0;
+  stale = 0;
   role: "primary" | "replica" = "primary";
   epoch = "00000000000000e1" as Epoch;
   /** Commits wait for refresh(). */
@@ -68,6 +69,10 @@ export class FakeDatabase implements LocalDatabase {
 
   get position(): Position {
     return { epoch: this.epoch, txid: this.#txid };
+  }
+
+  staleMs(): number {
+    return this.stale;
   }
 
   get versions(): Versions {

@@ -182,6 +182,7 @@ Deno.test("decode() says so when the stream ends inside a record, also inside a 
     epoch: "00000000000000e1" as Epoch,
     txid: txid(1),
     hash: { high: 1, low: 2 },
+    staleMs: 3,
   });
   for (let cut = 1; cut < bytes.length; cut++) {
     const { records, error } = await outcome(pieces(bytes.slice(0, cut), []));
@@ -209,6 +210,7 @@ Deno.test("decode() keeps the start of a large record that came behind a small o
     epoch: "00000000000000e1" as Epoch,
     txid: txid(1),
     hash: { high: 1, low: 2 },
+    staleMs: 3,
   });
   const page = new Uint8Array(65536).fill(5);
   const large = encodePages(65536, [{ pgno: 1, page }, { pgno: 2, page }]);

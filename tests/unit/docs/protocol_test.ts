@@ -11,7 +11,6 @@ import {
   TYPE,
 } from "../../../src/changes/records.ts";
 import { ENDPOINTS } from "../../../src/http/endpoints.ts";
-import { MAX_WANTED } from "../../../src/http/ranges.ts";
 import { SILENCE_MS } from "../../../src/node/follow.ts";
 import { hash64 } from "../../../src/pages/hash.ts";
 import { BLOCK_PAGES } from "../../../src/pages/page_index.ts";
@@ -97,7 +96,6 @@ Deno.test("docs/PROTOCOL.md has the code's record types, version, statuses and l
   const said = [
     `begins with ${RECORD_HEADER_BYTES} bytes`,
     `gets no byte for ${SILENCE_MS / 1000} s`,
-    `at most ${MAX_WANTED.toLocaleString("en")} pages`,
     `${BLOCK_PAGES} b + 1`,
     "2^30 / page size + 1",
   ];

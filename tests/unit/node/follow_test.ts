@@ -30,7 +30,7 @@ const HELLO = encodeHello({
   txid: txid(1),
   hash: HASH,
 });
-const BEAT = encodeHeartbeat({ epoch: EPOCH, txid: txid(1), hash: HASH });
+const BEAT = encodeHeartbeat({ epoch: EPOCH, txid: txid(1), hash: HASH, staleMs: 0 });
 const BEGIN = encodeBegin({ from: txid(1), to: txid(2), pages: 0, pageCount: 0 });
 const COMMIT = encodeCommit({ epoch: EPOCH, txid: txid(2), hash: HASH, pageCount: 1, sent: 0 });
 
