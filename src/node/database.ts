@@ -172,12 +172,13 @@ export class Database {
     const index: PageIndex | undefined = this.#primary?.index ?? this.#replica?.opened?.index;
     const position = this.#primary?.position ?? this.#replica?.position;
     const id = this.#primary?.id ?? this.#replica?.id;
+    const reason = this.#reason ?? this.#primary?.trouble();
     const header = handle?.closed === false ? handle.walIndex.header() : undefined;
     return {
       path: this.options.path,
       role: this.role,
       state: this.#state,
-      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      ...(reason === undefined ? {} : { reason }),
       readable: index !== undefined,
       ...(id === undefined ? {} : { id }),
       ...(position === undefined ? {} : position),

@@ -1,6 +1,6 @@
 /**
  * A live primary: one opening of the application's database. It reads each commit from the WAL as it
- * comes, keeps the index, checkpoints when the log is long, and serves what changed. May import:
+ * comes, keeps the index, has the log checkpointed when it is long, and serves what changed. May import:
  * base/, sqlite/ and wal/ by node/handle, pages/, changes/.
  *
  * Nothing of ours is written into the application's files: no table, no byte of the database, the WAL
@@ -11,33 +11,22 @@
  */
 import type { Env } from "../base/env.ts";
 import { codeOf, LiveError, messageOf } from "../base/errors.ts";
-import type { ShmLock } from "../base/io.ts";
 import type { DatabaseId, Epoch, Position } from "../base/types.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { PageReader } from "../pages/page_reader.ts";
-import {
-  type CheckpointLimits,
-  expectedRestart,
-  type LogState,
-  mayTakeWriteLock,
-  passDue,
-  tailIsShort,
-  worthAnotherPass,
-} from "../wal/checkpoint.ts";
+import { expectedRestart, type LogState } from "../wal/checkpoint.ts";
 import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
+import { type Checkpointed, Checkpointer } from "./checkpointer.ts";
 import type { Counters } from "./counters.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import type { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
-import { lockHolders, READER_BYTES } from "./proc_locks.ts";
 
-/** After a pass that a reader's mark held up: twice as long each time, from the first to the last. */
-const BACK_OFF_MS = { first: 20, last: 1000 } as const;
-/** Try-locks only, for this long; so many at once take some 0.1 ms. */
-const WRITE_LOCK = { ms: 20, triesInARow: 100 } as const;
-/** A header stays unreadable for microseconds; after a writer's death until it is recovered. */
-const HEADER_PATIENCE_MS = 10_000;
+/** From then on, standing still is trouble that people are told of. */
+const STALL_MS = 3000;
+/** A WAL that cannot be read for so long is opened again. */
+const GIVE_UP_MS = 5000;
 /** How often the place in the log is written down while commits come. */
 const SAVE_MS = 250;
 
@@ -55,7 +44,7 @@ export interface PrimaryParts {
   lost(reason: LiveError): void;
 }
 
-export class Primary implements LocalDatabase {
+export class Primary implements LocalDatabase, Checkpointed {
   readonly role = "primary";
   readonly source: LiveSource;
   readonly pages: PageReader;
@@ -67,18 +56,12 @@ export class Primary implements LocalDatabase {
   readonly delayMs: number;
   readonly #parts: PrimaryParts;
   readonly #env: Env;
-  readonly #limits: CheckpointLimits;
+  readonly #checkpointer: Checkpointer;
   #header: WalIndexHeader;
-  /** nBackfill as our own last pass left it: a log with more was checkpointed by somebody else. */
-  #backfilled: number;
-  #checkpointing = false;
+  #failingSince: number | undefined;
   #lastCommit: number;
-  #lastPass: number;
   #lastSave = 0;
   #unsaved = false;
-  #backOffUntil = 0;
-  #backOffMs = 0;
-  #saidHeldUp = false;
   #badSince: number | undefined;
   #recovering = false;
   #lost = false;
@@ -92,13 +75,11 @@ export class Primary implements LocalDatabase {
     this.id = parts.id;
     this.counters = parts.counters;
     this.delayMs = parts.options.monitorDelayMs;
-    this.#limits = {
-      soft: parts.options.minCheckpointPageCount,
-      hard: parts.options.maxCheckpointPageCount,
-    };
+    const { minCheckpointPageCount: soft, maxCheckpointPageCount: hard } = parts.options;
+    const interval = parts.options.checkpointIntervalMs;
+    this.#checkpointer = new Checkpointer(this, { soft, hard }, interval, env);
     this.#header = header;
-    this.#backfilled = this.handle.backfilled();
-    this.#lastCommit = this.#lastPass = env.clock.monotonic();
+    this.#lastCommit = env.clock.monotonic();
     this.pages = new PageReader({
       database: this.handle.database,
       wal: this.handle.wal,
@@ -115,25 +96,41 @@ export class Primary implements LocalDatabase {
     return { mxFrame: this.#header.mxFrame, backfilled: this.handle.backfilled() };
   }
 
+  /** Checkpointed: last frame read. */
+  get last(): number {
+    return this.follower.reader.last;
+  }
+
+  get isLost(): boolean {
+    return this.#lost;
+  }
+
   /** Since the last commit was seen, ms. */
   get quietMs(): number {
     return this.#env.clock.monotonic() - this.#lastCommit;
   }
 
-  /** The application's writer died inside the wal-index header, and nobody has recovered it yet. */
-  get broken(): boolean {
-    return this.#badSince !== undefined;
+  /** Why it makes no progress although it should, a sentence; undefined while all is well. */
+  trouble(): string | undefined {
+    const ms = (since: number | undefined): number =>
+      since === undefined ? 0 : this.#env.clock.monotonic() - since;
+    if (ms(this.#badSince) > STALL_MS) {
+      return "the wal-index header is broken, a writer died in it, and it cannot be recovered";
+    }
+    if (ms(this.#failingSince) > STALL_MS) return "the WAL cannot be read";
+    return this.#checkpointer.trouble();
   }
 
   /** Reads what was committed since the last look. Never throws; true if there was something. */
   look(): boolean {
     if (this.#lost) return false;
     try {
-      const commits = this.#consume();
+      const commits = this.consume();
+      this.#failingSince = undefined;
       this.#maintain();
       return commits > 0;
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
       return false;
     }
   }
@@ -147,9 +144,9 @@ export class Primary implements LocalDatabase {
   refresh(): void {
     if (this.#lost) throw new LiveError("not_ready", "The database is being opened again");
     try {
-      this.#consume();
+      this.consume();
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
       throw error;
     }
   }
@@ -172,7 +169,8 @@ export class Primary implements LocalDatabase {
     if (!this.#lost) this.#save();
   }
 
-  #consume(): number {
+  /** Reads what is committed; returns the number of commits. @throws {LiveError}. */
+  consume(): number {
     const started = this.#env.clock.monotonic();
     const header = this.handle.walIndex.header();
     if (header === undefined) {
@@ -202,11 +200,11 @@ export class Primary implements LocalDatabase {
     const before = {
       salt1: reader.salts?.salt1 ?? 0,
       last: reader.last,
-      backfilled: this.#backfilled,
+      backfilled: this.#checkpointer.backfilled,
     };
     if (!expectedRestart(before, header)) throw unexpected("it began anew before it was read");
     this.follower.begin(header);
-    this.#backfilled = 0;
+    this.#checkpointer.backfilled = 0;
     this.counters.logRestarts++;
     this.#env.log.debug("log restarted by the application", { frames: before.last });
     this.#header = header;
@@ -217,115 +215,7 @@ export class Primary implements LocalDatabase {
   #maintain(): void {
     const now = this.#env.clock.monotonic();
     if (this.#unsaved && now - this.#lastSave >= SAVE_MS) this.#save();
-    if (this.#checkpointing || now < this.#backOffUntil) return;
-    const sincePass = now - this.#lastPass;
-    const interval = this.#parts.options.checkpointIntervalMs;
-    const due = passDue(this.log, this.#limits, now - this.#lastCommit, sincePass, interval);
-    if (due === undefined) return;
-    this.#checkpointing = true;
-    this.#checkpoint().catch((error) => this.#failed(error)).finally(() => {
-      this.#checkpointing = false;
-    });
-  }
-
-  async #checkpoint(): Promise<void> {
-    let heldUp = !await this.#pass();
-    for (let done = 1; !this.#lost && worthAnotherPass(this.log, this.#limits, done); done++) {
-      heldUp = !await this.#pass();
-    }
-    if (this.#lost || heldUp || !mayTakeWriteLock(this.log, this.#limits)) return;
-    await this.#catchUp();
-  }
-
-  /**
-   * One PASSIVE checkpoint under a pin: nobody restarts the log until we have read all that it
-   * backfilled. False if a reader's mark held it up.
-   */
-  async #pass(): Promise<boolean> {
-    this.#consume();
-    using pin = this.handle.walIndex.pin();
-    if (pin === undefined) return this.#heldUp("no free read mark");
-    return await this.#backfill();
-  }
-
-  /** PASSIVE on the worker, then everything up to nBackfill read. */
-  async #backfill(): Promise<boolean> {
-    const started = this.#env.clock.monotonic();
-    const before = this.handle.backfilled();
-    const result = await this.handle.checkpoint("passive");
-    if (this.#lost || result === undefined) return false;
-    this.counters.checkpoints++;
-    this.counters.checkpointSeconds += (this.#env.clock.monotonic() - started) / 1000;
-    this.#lastPass = this.#env.clock.monotonic();
-    await this.#readOn(this.handle.backfilled());
-    if (this.#lost) return false;
-    this.#backfilled = this.handle.backfilled();
-    if (result.rc !== 0) {
-      this.counters.checkpointErrors++;
-      return this.#heldUp(`SQLite code ${result.rc}`);
-    }
-    // A mark as old as the running transaction is normal; one that lets nothing through is not.
-    const stuck = this.#backfilled === before && before < this.#header.mxFrame;
-    if (stuck) return this.#heldUp("a reader's mark");
-    this.#backOffMs = 0;
-    this.#saidHeldUp = false;
-    return true;
-  }
-
-  /** Reads up to `frame`, which is committed: only a header in the middle of a write delays it. */
-  async #readOn(frame: number): Promise<void> {
-    const until = this.#env.clock.monotonic() + HEADER_PATIENCE_MS;
-    for (;;) {
-      this.#consume();
-      if (this.follower.reader.last >= frame) return;
-      if (this.#env.clock.monotonic() > until) throw unexpected("frames were not read");
-      await this.#env.clock.sleep(1);
-      if (this.#lost) return;
-    }
-  }
-
-  #heldUp(what: string): boolean {
-    this.#backOffMs = Math.min(BACK_OFF_MS.last, 2 * this.#backOffMs || BACK_OFF_MS.first);
-    this.#backOffUntil = this.#env.clock.monotonic() + this.#backOffMs;
-    const frames = this.log.mxFrame;
-    const grows = this.#limits.hard > 0 && frames >= this.#limits.hard;
-    if (!grows || this.#saidHeldUp || this.#backOffMs < BACK_OFF_MS.last) return false;
-    this.#saidHeldUp = true;
-    const pids = lockHolders(`${this.handle.path}-shm`, READER_BYTES);
-    this.#env.log.warn("checkpoint held up, the log grows", { by: what, pids, frames });
-    return false;
-  }
-
-  /**
-   * Past the hard limit: a writer that never pauses leaves no gap in which the log could restart. So
-   * the tail is made short, then backfilled under the write lock, which is held for two fsyncs.
-   */
-  async #catchUp(): Promise<void> {
-    for (let tries = 0; tries < 3 && !tailIsShort(this.log); tries++) {
-      if (!await this.#pass() || this.#lost) return;
-    }
-    const lock = await this.#tryWriteLock();
-    if (lock === undefined) return;
-    const locked = this.#env.clock.monotonic();
-    try {
-      await this.#backfill();
-    } finally {
-      lock[Symbol.dispose]();
-      this.counters.writeLock.observe((this.#env.clock.monotonic() - locked) / 1000);
-    }
-  }
-
-  /** A writer that never pauses leaves gaps of microseconds: many tries in a row, then its turn. */
-  async #tryWriteLock(): Promise<ShmLock | undefined> {
-    const until = this.#env.clock.monotonic() + WRITE_LOCK.ms;
-    while (!this.#lost && this.#env.clock.monotonic() < until) {
-      for (let tries = 0; tries < WRITE_LOCK.triesInARow; tries++) {
-        const lock = this.handle.walIndex.lock(SLOT.write, 1, "exclusive");
-        if (lock !== undefined) return lock;
-      }
-      await this.#env.clock.sleep(0);
-    }
-    return undefined;
+    this.#checkpointer.maintain(now - this.#lastCommit);
   }
 
   /** A header in the middle of a write, for microseconds; or its writer died there. */
@@ -333,7 +223,7 @@ export class Primary implements LocalDatabase {
     this.#badSince ??= now;
     if (this.#recovering) return;
     this.#recovering = true;
-    this.#recoverHeader().catch((error) => this.#failed(error)).finally(() => {
+    this.#recoverHeader().catch((error) => this.failed(error)).finally(() => {
       this.#recovering = false;
     });
   }
@@ -363,14 +253,16 @@ export class Primary implements LocalDatabase {
     this.#lastSave = this.#env.clock.monotonic();
   }
 
-  #failed(error: unknown): void {
+  /** Ends this opening, unless it is something that passes by itself. */
+  failed(error: unknown): void {
+    if (!(error instanceof LiveError)) throw error; // a bug
     if (this.#lost) return;
     this.counters.syncErrors++;
     // The WAL's header is written before the wal-index's: for a moment they differ. Look again.
-    if (codeOf(error) === "busy") return;
-    this.#lose(
-      error instanceof LiveError ? error : new LiveError("sqlite", messageOf(error)),
-    );
+    const now = this.#env.clock.monotonic();
+    this.#failingSince ??= now;
+    if (codeOf(error) === "busy" && now - this.#failingSince < GIVE_UP_MS) return;
+    this.#lose(error);
   }
 
   #lose(reason: LiveError): void {

@@ -1,6 +1,5 @@
 import type { App, WriterOptions } from "../support/app.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import type { LiveNode } from "../support/node.ts";
 import { eventually, sleep } from "../support/process.ts";
 import {
   assertConsistent,
@@ -11,9 +10,6 @@ import {
   startPair,
 } from "../support/replication.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
-
-/** Grows for ever if the log never begins anew; how well it is bounded is measured by the bench. */
-const FAR_TOO_LONG = 40_000;
 
 /** A pair under one writer and one reader of the replica, for `ms`. */
 async function underLoad(
@@ -30,17 +26,6 @@ async function underLoad(
   return { pair, writer, reader };
 }
 
-/** Frames in the WAL, at most, seen while the writer works for `ms`; the log of before is not counted. */
-async function longestLog(primary: LiveNode, ms: number): Promise<number> {
-  const restarts = (await primary.database()).counters.logRestarts;
-  let longest = 0;
-  for (const until = Date.now() + ms; Date.now() < until; await sleep(20)) {
-    const { counters, walFrames = 0 } = await primary.database();
-    if (counters.logRestarts > restarts) longest = Math.max(longest, walFrames);
-  }
-  return longest;
-}
-
 const WRITERS: readonly (readonly [how: string, options: Partial<WriterOptions>])[] = [
   ["as it is", {}],
   ["without autocheckpoint", {
@@ -53,18 +38,16 @@ const WRITERS: readonly (readonly [how: string, options: Partial<WriterOptions>]
 
 for (const [how, options] of WRITERS) {
   scopedTest(
-    `a saturating writer ${how} keeps a bounded log and an exact replica`,
+    `a saturating writer ${how} lets the log begin anew and has an exact replica`,
     async (scope) => {
-      const { pair, writer, reader } = await underLoad(scope, 100, options);
-      const frames = await longestLog(pair.primary, 4000);
+      const { pair, writer, reader } = await underLoad(scope, 3000, options);
+      // How long it gets depends on the disk's fsync, and is measured by the bench: no limit here.
       const { counters } = await pair.primary.database();
-      const report = await writer.stopWriter();
-      assertUndisturbed(report);
+      assert(counters.logRestarts > 1, `the log began anew ${counters.logRestarts} times`);
+      assertUndisturbed(await writer.stopWriter());
       await assertInSync(pair);
       assertConsistent(await reader.stopReader());
       await assertNoRepairs(pair.replica);
-      assert(frames < FAR_TOO_LONG, `the log grew to ${frames} frames`);
-      assert(report.count < 2000 || counters.logRestarts > 0, "the log began anew");
     },
   );
 }
