@@ -13,6 +13,7 @@ import { LiveError } from "../base/errors.ts";
 export type Invocation =
   | { readonly command: "replicate"; readonly paths: readonly string[]; readonly flags: Flags }
   | { readonly command: "databases"; readonly json: boolean; readonly flags: Flags }
+  | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
   /** Help was asked for: print it. */
   | { readonly command: "help"; readonly text: string };
@@ -97,6 +98,10 @@ function commands(take: (invocation: Invocation) => void): Command {
     .action((options) => {
       take({ command: "databases", json: options.json === true, flags: flagsOf(options) });
     });
+  program.command("accept")
+    .description("Let a refused file at a replica's path be replaced; the old one is kept aside.")
+    .argument("<path>", "the replica's database")
+    .action((path: string) => take({ command: "accept", path }));
   program.command("version")
     .description("Print the version.")
     .action(() => take({ command: "version" }));

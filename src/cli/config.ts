@@ -13,6 +13,7 @@ import {
   DATABASE_DEFAULTS,
   type DatabaseOptions,
   type ListenAddress,
+  type Ownership,
   type UpstreamOptions,
 } from "../node/options.ts";
 import { parseAddr, parseUpstreamUrl } from "./address.ts";
@@ -20,7 +21,15 @@ import { expandTree, type Lookup } from "./expand.ts";
 import { type ConfigFlags, flagAddr, type LoadedConfig, logOptions } from "./loaded.ts";
 import { problem } from "./place.ts";
 import { checkKeys, Section } from "./schema.ts";
-import { absolutePath, parseToken, resolvePath, type Surroundings } from "./values.ts";
+import {
+  absolutePath,
+  parseBoolean,
+  parseId,
+  parseMode,
+  parseToken,
+  resolvePath,
+  type Surroundings,
+} from "./values.ts";
 import { parseYaml } from "./yaml.ts";
 
 export { hasOpenBind, parseAddr } from "./address.ts";
@@ -81,6 +90,17 @@ function exists(path: string): boolean {
   }
 }
 
+/** From the files of this machine; users that only a directory service knows have numbers. */
+export function systemIdOf(kind: "user" | "group", name: string): number | undefined {
+  try {
+    const table = Deno.readTextFileSync(kind === "user" ? "/etc/passwd" : "/etc/group");
+    const fields = table.split("\n").map((line) => line.split(":")).find(([one]) => one === name);
+    return fields === undefined ? undefined : Number(fields[2]);
+  } catch {
+    return undefined;
+  }
+}
+
 function readText(path: string): string {
   try {
     return Deno.readTextFileSync(path);
@@ -135,9 +155,30 @@ function readDatabase(section: Section, surroundings: Surroundings): DatabaseOpt
     checkpointIntervalMs: section.number("checkpoint-interval") ?? checkpointIntervalMs,
     minCheckpointPageCount: section.number("min-checkpoint-page-count") ?? minCheckpointPageCount,
     maxCheckpointPageCount: section.number("max-checkpoint-page-count") ?? maxCheckpointPageCount,
+    ownership: readOwnership(section, surroundings),
+    allowNetworkFilesystem: section.read("allow-network-filesystem", parseBoolean) ?? false,
   };
+  if (upstream === undefined) checkNoOwnership(section);
   checkPageCounts(section, options);
   return options;
+}
+
+function readOwnership(section: Section, { idOf }: Surroundings): Ownership {
+  const uid = section.read("owner", (text) => parseId(text, (name) => idOf?.("user", name)));
+  const gid = section.read("group", (text) => parseId(text, (name) => idOf?.("group", name)));
+  const mode = section.read("mode", parseMode);
+  return {
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+    ...(mode !== undefined && { mode }),
+  };
+}
+
+function checkNoOwnership(section: Section): void {
+  for (const key of ["owner", "group", "mode"]) {
+    if (!section.has(key)) continue;
+    throw section.problem(key, "is of a replica's files, and this is a primary; remove the line");
+  }
 }
 
 function checkPageCounts(section: Section, options: DatabaseOptions): void {

@@ -12,8 +12,18 @@ import type { Range } from "./values.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export const LOG_FORMATS = ["text", "json"] as const;
+export const BOOLEANS = ["true", "false"] as const;
 
-export type KeyType = "address" | "choice" | "duration" | "integer" | "path" | "token" | "url";
+export type KeyType =
+  | "address"
+  | "choice"
+  | "duration"
+  | "integer"
+  | "mode"
+  | "path"
+  | "token"
+  | "url"
+  | "user";
 
 export interface ConfigKey {
   readonly name: string;
@@ -130,6 +140,32 @@ export const KEYS: readonly ConfigKey[] = [
     default: String(DATABASE_DEFAULTS.maxCheckpointPageCount),
     example: "10000",
     help: "The length of the WAL from which the write lock may be taken for a moment; 0 is never.",
+  },
+  {
+    name: "dbs[].owner",
+    type: "user",
+    example: "app",
+    help: "Of a replica: the user, by name or number, who owns the database, its -wal and -shm.",
+  },
+  {
+    name: "dbs[].group",
+    type: "user",
+    example: "app",
+    help: "Of a replica: the group, by name or number, of these files.",
+  },
+  {
+    name: "dbs[].mode",
+    type: "mode",
+    example: '"0640"',
+    help: "Of a replica: the permissions of these files; who may only read them sees live data.",
+  },
+  {
+    name: "dbs[].allow-network-filesystem",
+    type: "choice",
+    choices: BOOLEANS,
+    default: "false",
+    example: "true",
+    help: "Work on NFS, SMB, 9P, FUSE and the like, where SQLite's locks may not work.",
   },
   {
     name: "dbs[].shadow-retention-count",

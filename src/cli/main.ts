@@ -12,7 +12,16 @@ import { Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
 import { Node } from "../node/node.ts";
 import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
-import { hasOpenBind, loadConfig, type LoadedConfig, optionsFromArguments } from "./config.ts";
+import {
+  hasOpenBind,
+  loadConfig,
+  type LoadedConfig,
+  optionsFromArguments,
+  systemIdOf,
+} from "./config.ts";
+import { noteAcceptance } from "../node/aside.ts";
+import { realPath } from "../node/side_files.ts";
+import { resolvePath } from "./values.ts";
 import { listDatabases } from "./databases.ts";
 import { openLog, writeStderr } from "./log.ts";
 
@@ -37,6 +46,8 @@ async function run(invocation: Invocation): Promise<number> {
     case "version":
       print(`${VERSION}\n`);
       return 0;
+    case "accept":
+      return accept(invocation.path);
     case "databases":
       print(await listDatabases(load([], invocation.flags), invocation.json));
       return 0;
@@ -45,12 +56,24 @@ async function run(invocation: Invocation): Promise<number> {
   }
 }
 
+/** Notes that the refused file of a replica may be replaced; the node that runs does it. */
+function accept(path: string): number {
+  const real = realPath(resolvePath(path, { cwd: Deno.cwd(), home: Deno.env.get("HOME") }));
+  noteAcceptance(`${real}-live`);
+  print(
+    `Accepted: within some seconds the node sets "${real}" aside (kept in "${real}-live/") and\n` +
+      "receives a first copy of its upstream. A file that is not refused stays as it is.\n",
+  );
+  return 0;
+}
+
 /** From a file, or from the positional arguments; flags win. */
 function load(paths: readonly string[], flags: Flags): LoadedConfig {
   const machine = {
     env: (name: string): string | undefined => Deno.env.get(name),
     cwd: Deno.cwd(),
     home: Deno.env.get("HOME"),
+    idOf: systemIdOf,
   };
   if (paths.length === 0) return loadConfig(flags, machine);
   if (flags.config !== undefined) {

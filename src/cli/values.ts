@@ -14,6 +14,8 @@ export interface Range {
 
 /** What relative paths and `~` mean. */
 export interface Surroundings {
+  /** The number of a user or group; undefined if there is none of this name. */
+  readonly idOf?: (kind: "user" | "group", name: string) => number | undefined;
   readonly cwd: string;
   /** Undefined where HOME is not set, as under a bare systemd unit. */
   readonly home: string | undefined;
@@ -52,6 +54,28 @@ export function parseChoice<T extends string>(text: string, choices: readonly T[
   if (found !== undefined) return found;
   const list = `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
   throw problem(`cannot be ${show(text)}; write ${list}`);
+}
+
+export function parseBoolean(text: string): boolean {
+  return parseChoice(text, ["true", "false"]) === "true";
+}
+
+/** A user or group, by name or number. */
+export function parseId(text: string, idOf: (name: string) => number | undefined): number {
+  if (/^[0-9]{1,10}$/.test(text)) return parseInteger(text, { least: 0, most: 4_294_967_294 });
+  const id = idOf(text);
+  if (id !== undefined) return id;
+  throw problem(`names ${show(text)}, whom this machine does not know; write a name or a number`);
+}
+
+/** Permissions as chmod takes them. */
+export function parseMode(text: string): number {
+  if (/^0?[0-7]{3}$/.test(text)) {
+    const mode = Number.parseInt(text, 8);
+    if ((mode & 0o600) === 0o600) return mode;
+    throw problem(`is ${show(text)}, but the owner must read and write; write it like "0640"`);
+  }
+  throw problem(`cannot be ${show(text)}; write permissions in quotes like "0640"`);
 }
 
 /** Goes into an HTTP header as it stands. The sentence never shows it. */

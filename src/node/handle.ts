@@ -11,6 +11,7 @@
 import type { Clock } from "../base/env.ts";
 import { codeOf, LiveError } from "../base/errors.ts";
 import { type CheckpointResult, Connection } from "../sqlite/connection.ts";
+import { unsafeFilesystem } from "../sqlite/filesystem.ts";
 import { SqliteFile } from "../sqlite/file.ts";
 import { SqliteShm } from "../sqlite/shm.ts";
 import { decodePageSize, FRAME_HEADER_BYTES, frameOffset, isPageSize } from "../wal/format.ts";
@@ -73,8 +74,9 @@ export class DatabaseHandle {
    * @throws {LiveError} "not_ready" if it is absent or empty, "busy" if somebody is in the way for
    * now, "guard" if it cannot be followed, "forbidden", "corrupt".
    */
-  static open(path: string): OpenResult {
+  static open(path: string, allowNetworkFilesystem: boolean): OpenResult {
     const real = realPath(path);
+    if (!allowNetworkFilesystem) refuseNetwork(real);
     const control = new Connection(real);
     try {
       control.value(READ_SOMETHING);
@@ -198,6 +200,16 @@ export function initialiseEmpty(path: string, pageSize: number): void {
   } finally {
     connection.close();
   }
+}
+
+function refuseNetwork(path: string): void {
+  const name = unsafeFilesystem(path);
+  if (name === undefined) return;
+  throw new LiveError(
+    "guard",
+    `"${path}" is on ${name}, where SQLite's locks and shared memory may not work: move it to a local ` +
+      "disk, or set allow-network-filesystem: true if only this machine uses it",
+  );
 }
 
 function openWorker(path: string): Connection {

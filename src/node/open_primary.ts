@@ -31,7 +31,10 @@ export interface PrimaryOpening {
 
 /** @throws {LiveError} "not_ready" or "busy": try again; others need a person. */
 export async function openPrimary(opening: PrimaryOpening, env: Env): Promise<Primary> {
-  const { handle, switchedToWal } = DatabaseHandle.open(opening.options.path);
+  const { handle, switchedToWal } = DatabaseHandle.open(
+    opening.options.path,
+    opening.options.allowNetworkFilesystem,
+  );
   try {
     if (switchedToWal) env.log.info("database set to WAL mode");
     return await start(opening, handle, env);

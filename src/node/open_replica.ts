@@ -60,7 +60,10 @@ export class OpenReplica {
 
 /** @throws {LiveError} "guard" if an application uses the file, "busy", "not_ready". */
 export async function openReplica(opening: ReplicaOpening, env: Env): Promise<OpenReplica> {
-  const { handle } = DatabaseHandle.open(opening.options.path);
+  const { handle } = DatabaseHandle.open(
+    opening.options.path,
+    opening.options.allowNetworkFilesystem,
+  );
   try {
     return await start(opening, handle, env);
   } catch (error) {

@@ -19,6 +19,13 @@ export interface UpstreamOptions {
   readonly token?: string;
 }
 
+/** Of a replica's files; what is absent stays as the system gives it. */
+export interface Ownership {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
+}
+
 export interface DatabaseOptions {
   /** Absolute, as written (links are not resolved). */
   readonly path: string;
@@ -32,6 +39,9 @@ export interface DatabaseOptions {
   readonly checkpointIntervalMs: number;
   /** Commits within this time are sent as one transaction, ms; 0 = at once. */
   readonly monitorDelayMs: number;
+  readonly ownership: Ownership;
+  /** Follow a database on a network or FUSE file system, where SQLite's locks may not work. */
+  readonly allowNetworkFilesystem: boolean;
 }
 
 export interface NodeOptions {
@@ -48,4 +58,6 @@ export const DATABASE_DEFAULTS = {
   maxCheckpointPageCount: 8000,
   checkpointIntervalMs: 60_000,
   monitorDelayMs: 0,
+  ownership: {},
+  allowNetworkFilesystem: false,
 } as const;

@@ -15,12 +15,14 @@ import type { Commit, Hello } from "../changes/records.ts";
 import { askHello, findDifference } from "../changes/repair.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
 import { PageReader } from "../pages/page_reader.ts";
+import { setAside, takeAcceptance } from "./aside.ts";
 import { Copier, dropLinked } from "./copier.ts";
 import type { Counters } from "./counters.ts";
 import { type FollowEvents, followOnce } from "./follow.ts";
 import { initialiseEmpty } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import { type OpenReplica, openReplica } from "./open_replica.ts";
+import { applyOwnership } from "./ownership.ts";
 import type { DatabaseOptions } from "./options.ts";
 import type { State } from "./status.ts";
 import type { SavedState, SideFiles } from "./side_files.ts";
@@ -82,6 +84,20 @@ export class Replica {
    */
   async attempt(signal: AbortSignal): Promise<void> {
     const { options, files } = this.#parts;
+    try {
+      await this.#attempt(signal);
+    } catch (error) {
+      const mayReplace = error instanceof LiveError && error.context["acceptable"] === 1;
+      if (!mayReplace || !takeAcceptance(files.folder)) throw error;
+      await this.close(error);
+      this.#refused = undefined;
+      const aside = setAside(options.path, files.folder);
+      this.#env.log.warn("the old file is set aside, as was accepted", { aside });
+    }
+  }
+
+  async #attempt(signal: AbortSignal): Promise<void> {
+    const { options, files } = this.#parts;
     dropLinked(options.path, `${files.folder}/copy`);
     const exists = fileSize(options.path);
     if (this.#open === undefined && exists === undefined) return await this.#firstCopy(signal);
@@ -121,6 +137,7 @@ export class Replica {
     const hello = await this.#askHello(signal);
     let told = hello;
     const willBeAt = (commit: Commit): void => {
+      applyOwnership([`${files.folder}/copy`], options.ownership);
       files.save(this.#state(told.id, commit, undefined));
       this.#id = told.id;
     };
@@ -193,6 +210,8 @@ export class Replica {
       this.#env,
     );
     view.endProgress();
+    const paths = ["", "-wal", "-shm"].map((suffix) => `${this.#open!.handle.path}${suffix}`);
+    applyOwnership(paths, options.ownership);
     const { position, index } = this.#open;
     if (position !== undefined) this.#isAt(position);
     this.#env.log.info("replica open", {
@@ -280,9 +299,8 @@ export class Replica {
     const refusal = new LiveError(
       "guard",
       `"${this.#parts.options.path}" shares ${equal} of ${most} pages with the upstream: it seems ` +
-        "to be another database and is not touched; move it away (with its -wal and -shm) to " +
-        "receive a first copy",
-      { equal, pages: most },
+        "to be another database and is not touched; " + howToAccept(this.#parts.options.path),
+      { equal, pages: most, acceptable: 1 },
     );
     this.#refused = { refusal, upstream: hello.id, file: fingerprint(this.#parts.options.path) };
     throw refusal;
@@ -351,8 +369,9 @@ export class Replica {
     if (hello.pageSize === pageSize) return hello;
     throw new LiveError(
       "guard",
-      `The upstream's page size is ${hello.pageSize}, this file's ${pageSize}: move it away (with ` +
-        "its -wal and -shm) to receive a first copy",
+      `The upstream's page size is ${hello.pageSize}, this file's ${pageSize}; ` +
+        howToAccept(this.#parts.options.path),
+      { acceptable: 1 },
     );
   }
 
@@ -412,6 +431,10 @@ export class Replica {
       this.#syncing = false;
     }
   }
+}
+
+function howToAccept(path: string): string {
+  return `\`litestream-live accept ${path}\` sets the old file aside and receives a first copy`;
 }
 
 function asLive(error: unknown): LiveError {

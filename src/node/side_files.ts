@@ -142,7 +142,7 @@ export class SideFiles {
 }
 
 /** Links resolved, also of a file that is not there yet. */
-function realPath(path: string): string {
+export function realPath(path: string): string {
   const slash = path.lastIndexOf("/");
   for (const [known, rest] of [[path, ""], [path.slice(0, slash) || "/", path.slice(slash)]]) {
     try {

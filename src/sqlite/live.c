@@ -4,13 +4,14 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_no_delay(), live_watchdog()  two system calls that Deno does not offer.
+**   live_no_delay(), live_fs_type(), live_watchdog()  what Deno does not offer of the system.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
 #include "sqlite3.c"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 #define LIVE_API __attribute__((visibility("default")))
 #define LIVE_CKPT 1    /* WAL_CKPT_LOCK */
@@ -88,6 +89,12 @@ LIVE_API int live_db_config(sqlite3 *db, int op, int value){
 LIVE_API int live_no_delay(int fd){
   int on = 1;
   return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+/* statfs's f_type of the file system that holds path; -1 if it cannot be asked. */
+LIVE_API sqlite3_int64 live_fs_type(const char *path){
+  struct statfs s;
+  return statfs(path, &s) ? -1 : (sqlite3_int64)(unsigned)s.f_type;
 }
 
 /*

@@ -58,7 +58,11 @@ dbs:
     min-checkpoint-page-count: 2000
     max-checkpoint-page-count: 0
     shadow-retention-count: 32
+    allow-network-filesystem: true
   - path: two.db
+    owner: app
+    group: 12
+    mode: "0640"
     upstream: { url: "https://h/there", token: 0123 }
 `);
   assertEquals(loaded, {
@@ -72,10 +76,13 @@ dbs:
           checkpointIntervalMs: 90_000,
           minCheckpointPageCount: 2000,
           maxCheckpointPageCount: 0,
+          ownership: {},
+          allowNetworkFilesystem: true,
         },
         {
           ...DATABASE_DEFAULTS,
           path: "/srv/app/two.db",
+          ownership: { uid: 1001, gid: 12, mode: 0o640 },
           upstream: { url: "https://h", path: "/there", token: "0123" },
         },
       ],
@@ -86,6 +93,23 @@ dbs:
     ],
     path: "live.yml",
   });
+});
+
+Deno.test("parseConfig() refuses owner, group and mode that make no sense", async (t) => {
+  const cases: [name: string, line: string, sentence: RegExp][] = [
+    ["an unknown user", "owner: nobody-here", /owner: names "nobody-here", whom this machine does/],
+    ["a mode that is no mode", 'mode: "rw"', /mode: cannot be "rw"/],
+    ["an owner who may not write", 'mode: "0440"', /mode: is "0440", but the owner must/],
+  ];
+  for (const [name, line, sentence] of cases) {
+    const text = `dbs: [{path: /a, upstream: {url: "http://h"}, ${line}}]`;
+    await t.step(name, () => assertMatch(complaint(() => parse(text)), sentence));
+  }
+  const primary = `addr: ":1"\ndbs: [{path: /a, owner: app}]`;
+  assertMatch(
+    complaint(() => parse(primary)),
+    /owner: is of a replica's files, and this is a prim/,
+  );
 });
 
 Deno.test("parseConfig() lets flags win over the file", () => {

@@ -14,6 +14,8 @@ const REQUIRED: Readonly<Record<string, string>> = {
   "dbs[].path": "/data/db",
 };
 
+const OF_REPLICAS: readonly string[] = ["dbs[].owner", "dbs[].group", "dbs[].mode"];
+
 /** A whole config whose values are `values`, by dotted name. */
 function yaml(values: Readonly<Record<string, string>>): string {
   const lines: string[] = [];
@@ -33,7 +35,8 @@ function yaml(values: Readonly<Record<string, string>>): string {
 }
 
 function withKey({ name }: ConfigKey, value: string): string {
-  const upstream = name.startsWith("dbs[].upstream.") ? { "dbs[].upstream.url": "http://h:1" } : {};
+  const needs = name.startsWith("dbs[].upstream.") || OF_REPLICAS.includes(name);
+  const upstream = needs ? { "dbs[].upstream.url": "http://h:1" } : {};
   return yaml({ ...REQUIRED, ...upstream, [name]: value });
 }
 

@@ -19,6 +19,7 @@ export const MACHINE: ParseOptions = {
   env: (name) => VARIABLES.get(name),
   cwd: "/srv/app",
   home: "/users/ann",
+  idOf: (_kind, name) => name === "app" ? 1001 : undefined,
   expandEnv: true,
 };
 
