@@ -61,6 +61,7 @@ const BANS: readonly Ban[] = [
     allowed: {
       "src/cli/config.ts": "reads the config file",
       "src/node/copier.ts": "the first copy's temporary file, closed before SQLite opens it",
+      "src/node/plain_file.ts": "a file that no SQLite of this process has open",
       "src/node/proc_locks.ts": "/proc/locks",
       "src/node/side_files.ts": "lock and state in `<db>-live/`, never the database",
       "src/sqlite/assets.ts": "the library inside the executable",

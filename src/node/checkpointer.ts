@@ -30,7 +30,7 @@ const WRITE_LOCK = { ms: 20, triesInARow: 100 } as const;
 const HEADER_PATIENCE_MS = 10_000;
 /** From then on, a checkpoint that does not end is trouble that people are told of. */
 const STALL_MS = 3000;
-/** So is a log this many times as long as the hard limit. */
+/** So is a log this many times as long as the hard limit, if a reader holds it up. */
 const TOO_LONG = 4;
 
 /** What the primary that is checkpointed does. */
@@ -85,13 +85,14 @@ export class Checkpointer {
 
   /** Why the log grows, a sentence; undefined while all is well. */
   trouble(): string | undefined {
-    const { mxFrame } = this.#primary.log;
+    const { mxFrame, backfilled } = this.#primary.log;
     const ms = this.#env.clock.monotonic() - (this.#startedAt ?? Infinity);
     if (ms > STALL_MS) {
       return `a checkpoint has not ended for ${Math.round(ms / 1000)} s: is the disk hanging?`;
     }
-    if (this.#limits.hard === 0 || mxFrame <= TOO_LONG * this.#limits.hard) return undefined;
-    return `the log has ${mxFrame} frames: ${this.#heldUpBy ?? "a reader"} is in the way`;
+    const tooLong = this.#limits.hard > 0 && mxFrame > TOO_LONG * this.#limits.hard;
+    if (!tooLong || this.#heldUpBy === undefined || backfilled === mxFrame) return undefined;
+    return `the log has ${mxFrame} frames: ${this.#heldUpBy} is in the way`;
   }
 
   async #checkpoint(): Promise<void> {

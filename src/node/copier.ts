@@ -57,7 +57,7 @@ export class Copier implements Target {
     try {
       this.#file = Deno.openSync(this.#copyPath, { create: true, read: true, write: true });
     } catch (error) {
-      throw new LiveError("disk", `Cannot make "${this.#copyPath}": ${messageOf(error)}`);
+      throw diskError("make", this.#copyPath, error);
     }
   }
 
@@ -100,10 +100,7 @@ export class Copier implements Target {
           formatWords(commit.hash),
       );
     }
-    this.#file.truncateSync(commit.pageCount * this.index.pageSize);
-    this.#guard();
-    await this.#syncing;
-    await this.#file.sync();
+    await this.#finish(commit.pageCount);
     this.close();
     this.willBeAt(commit);
     this.#link();
@@ -134,12 +131,28 @@ export class Copier implements Target {
     this.index.record(pgno, hash.high, hash.low, 0, 0);
   }
 
+  /** The size, the write guard, everything on disk. */
+  async #finish(pageCount: number): Promise<void> {
+    await this.#syncing;
+    try {
+      this.#file.truncateSync(pageCount * this.index.pageSize);
+      this.#writeAll(guard(), WRITE_VERSION_BYTE);
+      await this.#file.sync();
+    } catch (error) {
+      throw diskError("write", this.#copyPath, error);
+    }
+  }
+
+  #writeAll(bytes: Bytes, offset: number): void {
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    for (let done = 0; done < bytes.length;) done += this.#file.writeSync(bytes.subarray(done));
+  }
+
   #write(bytes: Bytes, offset: number): void {
     try {
-      this.#file.seekSync(offset, Deno.SeekMode.Start);
-      for (let done = 0; done < bytes.length;) done += this.#file.writeSync(bytes.subarray(done));
+      this.#writeAll(bytes, offset);
     } catch (error) {
-      throw new LiveError("disk", `Cannot write "${this.#copyPath}": ${messageOf(error)}`);
+      throw diskError("write", this.#copyPath, error);
     }
     this.#unsynced += bytes.length;
     if (this.#unsynced < SYNC_BYTES || this.#syncing !== undefined) return;
@@ -147,14 +160,6 @@ export class Copier implements Target {
     this.#syncing = this.#file.syncData().catch(() => {}).finally(() => {
       this.#syncing = undefined;
     });
-  }
-
-  #guard(): void {
-    const header = new Uint8Array(2);
-    header[0] = GUARD_VERSION;
-    header[READ_VERSION_BYTE - WRITE_VERSION_BYTE] = WAL_VERSION;
-    this.#file.seekSync(WRITE_VERSION_BYTE, Deno.SeekMode.Start);
-    this.#file.writeSync(header);
   }
 
   #link(): void {
@@ -167,11 +172,24 @@ export class Copier implements Target {
       if (error instanceof Deno.errors.AlreadyExists) {
         throw new LiveError("busy", `"${this.#path}" has appeared during the first copy`);
       }
-      throw new LiveError("disk", `Cannot make "${this.#path}": ${messageOf(error)}`);
+      throw diskError("make", this.#path, error);
     }
-    Deno.removeSync(this.#copyPath);
+    removeIfThere(this.#copyPath);
     syncFolder(folder);
   }
+}
+
+/** What a disk does is no bug: it is told, and tried again. */
+function diskError(verb: string, path: string, error: unknown): LiveError {
+  return new LiveError("disk", `Cannot ${verb} "${path}": ${messageOf(error)}`);
+}
+
+/** Bytes 18 and 19 of page 1: no stock SQLite writes to a file with this write version. */
+function guard(): Bytes {
+  const bytes = new Uint8Array(2);
+  bytes[0] = GUARD_VERSION;
+  bytes[READ_VERSION_BYTE - WRITE_VERSION_BYTE] = WAL_VERSION;
+  return bytes;
 }
 
 /** A kill between link() and the removal leaves the finished database under both names. */
@@ -181,7 +199,7 @@ export function dropLinked(path: string, copyPath: string): void {
     if (database.ino === copy.ino && database.dev === copy.dev) Deno.removeSync(copyPath);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) {
-      throw new LiveError("disk", `Cannot look at "${copyPath}": ${messageOf(error)}`);
+      throw diskError("look at", copyPath, error);
     }
   }
 }
@@ -191,7 +209,7 @@ function removeIfThere(path: string): void {
     Deno.removeSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) {
-      throw new LiveError("disk", `Cannot remove "${path}": ${messageOf(error)}`);
+      throw diskError("remove", path, error);
     }
   }
 }
@@ -202,7 +220,7 @@ function syncFolder(path: string): void {
     using folder = Deno.openSync(path, { read: true });
     folder.syncSync();
   } catch (error) {
-    throw new LiveError("disk", `Cannot fsync "${path}": ${messageOf(error)}`);
+    throw diskError("fsync", path, error);
   }
 }
 

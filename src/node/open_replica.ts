@@ -9,7 +9,6 @@
  */
 import { formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
-import { LiveError } from "../base/errors.ts";
 import { type Position, ZERO_TXID } from "../base/types.ts";
 import { PageIndex } from "../pages/page_index.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
@@ -18,7 +17,7 @@ import type { Counters } from "./counters.ts";
 import { DatabaseHandle } from "./handle.ts";
 import { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
-import { lockHolders } from "./proc_locks.ts";
+import { refuseUsed } from "./proc_locks.ts";
 import { scanFile } from "./scan.ts";
 import type { SavedState } from "./side_files.ts";
 
@@ -85,7 +84,7 @@ async function start(
   follower.begin(header);
   await follower.readAll(header.mxFrame, env.clock);
   const guarded = handle.writeVersion(index.frameOf(1)) === GUARD_VERSION;
-  if (!guarded) refuseUsed(handle);
+  if (!guarded) refuseUsed(handle.path);
   const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;
   const hard = maxCheckpointPageCount > 0 ? maxCheckpointPageCount : Infinity;
   const { counters, willBeAt, isAt } = opening;
@@ -101,16 +100,4 @@ function knownPosition(saved: SavedState | undefined, index: PageIndex): Positio
   const hash = formatWords(index.hash);
   const known = saved?.contents?.find((content) => content.hash === hash);
   return known && { epoch: known.epoch, txid: known.txid };
-}
-
-/** A file without the guard may be somebody's live database, and `upstream` a mistake. */
-function refuseUsed(handle: DatabaseHandle): void {
-  const pids = new Set([...lockHolders(handle.path), ...lockHolders(`${handle.path}-shm`)]);
-  if (pids.size === 0) return;
-  throw new LiveError(
-    "guard",
-    `"${handle.path}" is used by process ${[...pids].join(", ")} and is not a replica's file: ` +
-      "it is not touched; stop that process, or remove the `upstream`",
-    { pids: [...pids].join(",") },
-  );
 }

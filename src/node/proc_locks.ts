@@ -1,7 +1,8 @@
 /**
- * Who holds POSIX locks on a file, from /proc/locks. Opens nothing but /proc. May import: nothing.
+ * Who uses a file, from /proc: open descriptors and POSIX locks. Opens nothing else. May import: base/.
  * @module
  */
+import { LiveError } from "../base/errors.ts";
 
 /** The bytes of a -shm that readers of its WAL lock: READ(1) to READ(4). */
 export const READER_BYTES: ByteRange = { first: 124, last: 127 };
@@ -22,6 +23,46 @@ export function lockHolders(path: string, range?: ByteRange): number[] {
     return [];
   }
   return inode === null ? [] : holdersIn(table, inode, Deno.pid, range);
+}
+
+/**
+ * A file without the write guard may be somebody's live database, and `upstream` a mistake.
+ * @throws {LiveError} "guard" if another process has it open or holds locks on it.
+ */
+export function refuseUsed(path: string): void {
+  const pids = new Set([...lockHolders(path), ...lockHolders(`${path}-shm`), ...openers(path)]);
+  if (pids.size === 0) return;
+  throw new LiveError(
+    "guard",
+    `"${path}" is used by process ${[...pids].join(", ")} and is not a replica's file: it is not ` +
+      "touched; stop that process, or remove the `upstream`",
+    { pids: [...pids].join(",") },
+  );
+}
+
+/** PIDs of other processes that have the file open, of those that this user may look at. */
+function openers(path: string): number[] {
+  const pids: number[] = [];
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    for (const { name } of Deno.readDirSync("/proc")) {
+      if (!/^[0-9]+$/.test(name) || Number(name) === Deno.pid) continue;
+      if (hasOpen(`/proc/${name}/fd`, dev, ino)) pids.push(Number(name));
+    }
+  } catch { /* no such file, or no /proc */ }
+  return pids;
+}
+
+function hasOpen(folder: string, dev: number, ino: number | null): boolean {
+  try {
+    for (const { name } of Deno.readDirSync(folder)) {
+      try {
+        const info = Deno.statSync(`${folder}/${name}`); // opens nothing
+        if (info.ino === ino && info.dev === dev) return true;
+      } catch { /* closed meanwhile, or no file */ }
+    }
+  } catch { /* another user's, or it has ended */ }
+  return false;
 }
 
 /** "1: POSIX  ADVISORY  READ 1234 fd:00:5678 120 120": PIDs of the inode's locks, not `self`. */

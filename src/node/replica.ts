@@ -2,9 +2,9 @@
  * A replica: a first copy if there is no file, then live changes, repairs whenever the history is not
  * known, for ever. May import: base/, changes/, pages/, node/.
  *
- * Invariants: the file at the replica's path is always a whole state of the upstream, or absent; a
- * file that is not ours is only filled if it shares pages with the upstream and nobody uses it; a lost
- * connection, a changed epoch, a wrong hash all end in the same place: ask again, from what is known.
+ * Invariants: the file at the replica's path is always a whole state of the upstream, or absent; what
+ * was there before is only filled with approval (node/approval.ts); a lost connection, a changed epoch,
+ * a wrong hash all end in the same place: ask again, from what is known.
  * @module
  */
 import { formatWords, sameWords } from "../base/bytes.ts";
@@ -12,13 +12,13 @@ import type { Env } from "../base/env.ts";
 import { codeOf, LiveError, messageOf } from "../base/errors.ts";
 import { type DatabaseId, formatPosition, type Position, type Txid } from "../base/types.ts";
 import type { Commit, Hello } from "../changes/records.ts";
-import { askHello, findDifference } from "../changes/repair.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
 import { PageReader } from "../pages/page_reader.ts";
-import { setAside, takeAcceptance } from "./aside.ts";
-import { Copier, dropLinked } from "./copier.ts";
+import { Approval } from "./approval.ts";
+import { dropLinked } from "./copier.ts";
 import type { Counters } from "./counters.ts";
 import { type FollowEvents, followOnce } from "./follow.ts";
+import { firstCopy } from "./first_copy.ts";
 import { initialiseEmpty } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import { type OpenReplica, openReplica } from "./open_replica.ts";
@@ -27,9 +27,6 @@ import type { DatabaseOptions } from "./options.ts";
 import type { State } from "./status.ts";
 import type { SavedState, SideFiles } from "./side_files.ts";
 import { UpstreamView } from "./upstream_view.ts";
-
-/** A file that is not known to be ours must share this part of its pages with the upstream. */
-const SIMILAR = 0.1;
 
 export interface ReplicaParts {
   readonly options: DatabaseOptions;
@@ -43,16 +40,14 @@ export interface ReplicaParts {
 
 export class Replica {
   readonly #parts: ReplicaParts;
+  readonly #approval: Approval;
   readonly #env: Env;
   #open: OpenReplica | undefined;
   #position: Position | undefined;
   #source: LiveSource | undefined;
   #id: DatabaseId | undefined;
-  /** The file was made by us from 0 bytes: nothing can be lost by filling it. */
+  /** Made by us from 0 bytes, or compared already: nothing can be lost by filling it. */
   #ours = false;
-  #refused:
-    | { readonly refusal: LiveError; readonly upstream: DatabaseId; readonly file: string }
-    | undefined;
   #stopFollowing: AbortController | undefined;
   #interrupted: LiveError | undefined;
   #syncing = false;
@@ -62,6 +57,8 @@ export class Replica {
   constructor(parts: ReplicaParts, env: Env) {
     this.#parts = parts;
     this.#env = env;
+    const { options: { path }, upstream, view } = parts;
+    this.#approval = new Approval({ path, upstream, view }, env);
   }
 
   get position(): Position | undefined {
@@ -83,25 +80,22 @@ export class Replica {
    * @throws {LiveError} why it ended.
    */
   async attempt(signal: AbortSignal): Promise<void> {
-    const { options, files } = this.#parts;
     try {
       await this.#attempt(signal);
     } catch (error) {
-      const mayReplace = error instanceof LiveError && error.context["acceptable"] === 1;
-      if (!mayReplace || !takeAcceptance(files.folder)) throw error;
-      await this.close(error);
-      this.#refused = undefined;
-      const aside = setAside(options.path, files.folder);
-      this.#env.log.warn("the old file is set aside, as was accepted", { aside });
+      const { folder } = this.#parts.files;
+      if (!this.#approval.accepted(error, folder)) throw error;
+      await this.close(asLive(error));
+      this.#approval.setAside(folder);
     }
   }
 
   async #attempt(signal: AbortSignal): Promise<void> {
     const { options, files } = this.#parts;
     dropLinked(options.path, `${files.folder}/copy`);
-    const exists = fileSize(options.path);
-    if (this.#open === undefined && exists === undefined) return await this.#firstCopy(signal);
-    if (this.#open === undefined) await this.#openFile(exists === 0, signal);
+    const bytes = fileSize(options.path);
+    if (this.#open === undefined && bytes === undefined) return await this.#firstCopy(signal);
+    if (this.#open === undefined) await this.#openFile(bytes === 0, signal);
     await this.#follow(signal);
   }
 
@@ -126,80 +120,35 @@ export class Replica {
     this.#source?.end(reason);
     this.#source = undefined;
     this.#position = undefined;
+    this.#ours = false;
     await open?.close();
   }
 
-  // ---- First copy ----
-
   async #firstCopy(signal: AbortSignal): Promise<void> {
-    const { files, options, upstream, view, counters } = this.#parts;
     this.#parts.changed("copying");
-    const hello = await this.#askHello(signal);
-    let told = hello;
-    const willBeAt = (commit: Commit): void => {
-      applyOwnership([`${files.folder}/copy`], options.ownership);
-      files.save(this.#state(told.id, commit, undefined));
-      this.#id = told.id;
-    };
-    const copier = new Copier(options.path, files.folder, hello.pageSize, willBeAt);
-    try {
-      await copier.resume(this.#env, (done, total) => view.progress(done, total));
-      const left = copier.index.pageCount > 0;
-      const request: ChangesRequest = left
-        ? await this.#difference(copier.index, signal, false).then(({ since, wanted }) => ({
-          since,
-          wanted,
-        }))
-        : {};
-      if (left) this.#env.log.info("first copy resumed", { pages: request.wanted?.length ?? 0 });
-      else this.#env.log.info("first copy begins", { pages: hello.pageCount });
-      const started = this.#env.clock.monotonic();
-      await followOnce(
-        upstream,
-        request,
-        copier,
-        {
-          ...this.#events(hello.pageSize),
-          hello: (again) => {
-            told = this.#checkHello(again, hello.pageSize);
-            view.hello(again);
-          },
-          applied: () => true,
-        },
-        this.#env,
-        signal,
-      );
-      if (!copier.done) return;
-      counters.firstCopies++;
-      const ms = Math.round(this.#env.clock.monotonic() - started);
-      const bytes = copier.index.pageCount * hello.pageSize;
-      this.#env.log.info("first copy done", { bytes, ms });
-    } finally {
-      copier.close();
-      view.endProgress();
-    }
+    await firstCopy(
+      {
+        ...this.#parts,
+        approval: this.#approval,
+        willBeAt: (id, commit) => this.#parts.files.save(this.#state(id, commit, undefined)),
+        events: (pageSize) => this.#events(pageSize),
+      },
+      this.#env,
+      signal,
+    );
   }
-
-  /** The upstream's hello, without changes: its page size is needed before anything else. */
-  async #askHello(signal: AbortSignal): Promise<Hello> {
-    const hello = await askHello(this.#parts.upstream, signal);
-    this.#parts.view.hello(hello);
-    return hello;
-  }
-
-  // ---- An existing file ----
 
   async #openFile(empty: boolean, signal: AbortSignal): Promise<void> {
     const { options, files, view, counters } = this.#parts;
     if (empty) {
-      const hello = await this.#askHello(signal);
+      const hello = await this.#approval.hello(signal);
       initialiseEmpty(options.path, hello.pageSize);
       this.#ours = true;
     }
-    await this.#refuseAgain(signal);
+    await this.#approval.refuseAgain(signal);
     this.#parts.changed("opening");
+    if (!empty) this.#ours = await this.#approval.ofRollbackMode(signal);
     const saved = files.load();
-    this.#id = saved?.role === "replica" ? saved.id : undefined;
     const progress = (done: number, total: number): void => view.progress(done, total);
     const willBeAt = (commit: Commit): void => {
       files.save(this.#state(this.#id!, commit, this.#position));
@@ -210,24 +159,15 @@ export class Replica {
       this.#env,
     );
     view.endProgress();
-    const paths = ["", "-wal", "-shm"].map((suffix) => `${this.#open!.handle.path}${suffix}`);
-    applyOwnership(paths, options.ownership);
-    const { position, index } = this.#open;
+    const { position, index, guarded } = this.#open;
+    // What lies beside a file says nothing of it, unless the file itself says that it is ours.
+    const ours = saved?.role === "replica" && (guarded || position !== undefined);
+    this.#id = ours ? saved.id : undefined;
     if (position !== undefined) this.#isAt(position);
     this.#env.log.info("replica open", {
       pages: index.pageCount,
       position: position === undefined ? "unknown" : formatPosition(position),
     });
-  }
-
-  /** A file that was refused and has not changed is not read again, which could take minutes. */
-  async #refuseAgain(signal: AbortSignal): Promise<void> {
-    const refused = this.#refused;
-    if (refused === undefined) return;
-    if (fingerprint(this.#parts.options.path) === refused.file) {
-      if ((await this.#askHello(signal)).id === refused.upstream) throw refused.refusal;
-    }
-    this.#refused = undefined;
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -244,8 +184,11 @@ export class Replica {
         ? { since: this.#position, hash: open.index.hash }
         : await this.#repairRequest(open, stop.signal);
       const events = this.#events(pageSize);
-      const { upstream } = this.#parts;
-      await followOnce(upstream, request, open.applier(), events, this.#env, stop.signal);
+      const { upstream, options } = this.#parts;
+      const applier = open.applier();
+      const paths = ["", "-wal", "-shm"].map((suffix) => `${open.handle.path}${suffix}`);
+      applyOwnership(paths, options.ownership);
+      await followOnce(upstream, request, applier, events, this.#env, stop.signal);
       if (this.#interrupted !== undefined) throw this.#interrupted;
     } catch (error) {
       if (codeOf(error) === "position_gone" && this.#position !== undefined) {
@@ -267,7 +210,9 @@ export class Replica {
 
   async #repairRequest(open: OpenReplica, signal: AbortSignal): Promise<ChangesRequest> {
     this.#parts.changed("repairing");
-    const { since, wanted, hello } = await this.#difference(open.index, signal, true);
+    const { since, wanted, hello } = this.#ours
+      ? await this.#approval.difference(open.index, signal)
+      : await this.#approval.similar(open.index, this.#id, signal);
     this.#id = hello.id;
     const pages = open.guarded || wanted[0] === 1 ? wanted : [1, ...wanted];
     if (pages.length === 0) {
@@ -280,33 +225,6 @@ export class Replica {
     this.#env.log.info("repairing", { pages: pages.length, of: hello.pageCount });
     return { since, wanted: pages };
   }
-
-  /** @throws {LiveError} "guard" if the file is not ours and shares hardly a page. */
-  async #difference(
-    index: OpenReplica["index"],
-    signal: AbortSignal,
-    guard: boolean,
-  ): ReturnType<typeof findDifference> {
-    const onHello = (hello: Hello): void => {
-      this.#checkHello(hello, index.pageSize);
-      this.#parts.view.hello(hello);
-    };
-    const difference = await findDifference(index, this.#parts.upstream, signal, onHello);
-    const { hello, equal } = difference;
-    if (!guard || this.#ours || hello.id === this.#id) return difference;
-    const most = Math.min(index.pageCount, hello.pageCount);
-    if (equal >= Math.max(1, most * SIMILAR)) return difference;
-    const refusal = new LiveError(
-      "guard",
-      `"${this.#parts.options.path}" shares ${equal} of ${most} pages with the upstream: it seems ` +
-        "to be another database and is not touched; " + howToAccept(this.#parts.options.path),
-      { equal, pages: most, acceptable: 1 },
-    );
-    this.#refused = { refusal, upstream: hello.id, file: fingerprint(this.#parts.options.path) };
-    throw refusal;
-  }
-
-  // ---- Where we are ----
 
   #isAt(position: Position): void {
     const { index } = this.#open!;
@@ -365,21 +283,11 @@ export class Replica {
     return { format: 1, role: "replica", id, epoch, txid, contents };
   }
 
-  #checkHello(hello: Hello, pageSize: number): Hello {
-    if (hello.pageSize === pageSize) return hello;
-    throw new LiveError(
-      "guard",
-      `The upstream's page size is ${hello.pageSize}, this file's ${pageSize}; ` +
-        howToAccept(this.#parts.options.path),
-      { acceptable: 1 },
-    );
-  }
-
   #events(pageSize: number): FollowEvents {
     const { counters, view, upstream } = this.#parts;
     return {
       hello: (hello) => {
-        this.#checkHello(hello, pageSize);
+        this.#approval.checkPageSize(hello, pageSize);
         view.hello(hello);
         view.connected(upstream);
         this.#parts.changed(this.#stateAt(hello));
@@ -433,22 +341,8 @@ export class Replica {
   }
 }
 
-function howToAccept(path: string): string {
-  return `\`litestream-live accept ${path}\` sets the old file aside and receives a first copy`;
-}
-
 function asLive(error: unknown): LiveError {
   return error instanceof LiveError ? error : new LiveError("sqlite", messageOf(error));
-}
-
-/** Changes when the file does. */
-function fingerprint(path: string): string {
-  try {
-    const { dev, ino, size, mtime } = Deno.statSync(path);
-    return [dev, ino, size, mtime?.getTime()].join();
-  } catch {
-    return "";
-  }
 }
 
 /** Bytes, or undefined if there is no file. */

@@ -44,12 +44,17 @@ export interface SavedState {
   readonly contents?: readonly KnownContent[];
 }
 
+/** What a disk writes as a whole. */
+const SECTOR_BYTES = 512;
+
 export class SideFiles {
   readonly #path: string;
   #folder: string;
   #lock: Deno.FsFile | undefined;
   #state: Deno.FsFile | undefined;
   #written = 0;
+  /** The id that outlives a power cut. */
+  #durable: DatabaseId | undefined;
 
   constructor(path: string) {
     this.#path = path;
@@ -96,7 +101,7 @@ export class SideFiles {
 
   release(): void {
     this.#state?.close();
-    this.#state = undefined;
+    this.#state = this.#durable = undefined;
     this.#written = 0;
     this.#lock?.close();
     this.#lock = undefined;
@@ -115,30 +120,48 @@ export class SideFiles {
 
   /**
    * Replaces the state, without fsync: what is in it is checked against the database before it is
-   * believed. One write of one line in place; a shorter line is filled with spaces.
+   * believed. Only a new id is fsynced: a replica that has lost it cannot tell its own file, once
+   * enough pages have changed, from somebody else's. One write of one line in place, always of one
+   * sector's size, so that a power cut leaves the old line or the new one.
    */
   save(state: SavedState): void {
     try {
       this.#state ??= Deno.openSync(`${this.folder}/state`, { create: true, write: true });
       const line = JSON.stringify(state);
+      this.#written = Math.max(this.#written, line.length, SECTOR_BYTES - 1);
       const bytes = new TextEncoder().encode(`${line.padEnd(this.#written)}\n`);
-      this.#written = Math.max(line.length, this.#written);
       this.#state.seekSync(0, Deno.SeekMode.Start);
       for (let done = 0; done < bytes.length;) done += this.#state.writeSync(bytes.subarray(done));
+      if (state.id !== this.#durable) this.#makeDurable(this.#state);
+      this.#durable = state.id;
     } catch (error) {
       throw new LiveError("disk", `Cannot write "${this.folder}/state": ${messageOf(error)}`);
     }
   }
 
+  #makeDurable(state: Deno.FsFile): void {
+    state.syncSync();
+    syncFolder(this.folder);
+    syncFolder(this.folder.slice(0, this.folder.lastIndexOf("/")) || "/");
+  }
+
   /** Forgets the state: the next start compares hashes. */
   forget(): void {
     this.#state?.close();
-    this.#state = undefined;
+    this.#state = this.#durable = undefined;
     this.#written = 0;
     try {
       Deno.removeSync(`${this.folder}/state`);
     } catch { /* there was none */ }
   }
+}
+
+/** So that a new name in it outlives a power cut; a folder that cannot be read must do without. */
+function syncFolder(path: string): void {
+  try {
+    using folder = Deno.openSync(path, { read: true });
+    folder.syncSync();
+  } catch { /* not every file system can */ }
 }
 
 /** Links resolved, also of a file that is not there yet. */

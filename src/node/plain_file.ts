@@ -1,0 +1,77 @@
+/**
+ * A file by a descriptor of its own: only for files that no SQLite of this process has open, since
+ * closing it would drop SQLite's locks. May import: base/, wal/format.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { LiveError, messageOf } from "../base/errors.ts";
+import type { ByteFile } from "../base/io.ts";
+import { decodePageSize, isPageSize } from "../wal/format.ts";
+
+export class PlainFile implements ByteFile, Disposable {
+  readonly #file: Deno.FsFile;
+
+  /** For reading. @throws {LiveError} "forbidden". */
+  constructor(path: string) {
+    try {
+      this.#file = Deno.openSync(path, { read: true });
+    } catch (error) {
+      throw new LiveError("forbidden", `Cannot read "${path}": ${messageOf(error)}`);
+    }
+  }
+
+  read(into: Bytes, offset: number): boolean {
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    for (let done = 0; done < into.length;) {
+      const read = this.#file.readSync(into.subarray(done));
+      if (read === null) {
+        into.fill(0, done);
+        return false;
+      }
+      done += read;
+    }
+    return true;
+  }
+
+  write(): void {
+    throw new LiveError("disk", "This file is only read");
+  }
+
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  size(): number {
+    return this.#file.statSync().size;
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+const MAGIC = "SQLite format 3\0";
+const ROLLBACK = 1;
+
+/** Of page 1, after its 100 bytes of header: the b-tree of the schema. */
+const SCHEMA_CELLS = 103;
+
+export interface DatabaseHeader {
+  readonly pageSize: number;
+  readonly rollback: boolean;
+  /** One page and no table: nothing can be lost. */
+  readonly empty: boolean;
+}
+
+/** What page 1 says; undefined if it is no database (or encrypted). */
+export function databaseHeader(file: ByteFile): DatabaseHeader | undefined {
+  const bytes = new Uint8Array(108);
+  if (!file.read(bytes, 0) || new TextDecoder().decode(bytes.subarray(0, 16)) !== MAGIC) {
+    return undefined;
+  }
+  const pageSize = decodePageSize((bytes[16]! << 8) | bytes[17]!);
+  if (!isPageSize(pageSize)) return undefined;
+  const cells = (bytes[SCHEMA_CELLS]! << 8) | bytes[SCHEMA_CELLS + 1]!;
+  const empty = cells === 0 && file.size() === pageSize;
+  return { pageSize, rollback: bytes[18] === ROLLBACK, empty };
+}
