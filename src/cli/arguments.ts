@@ -13,6 +13,15 @@ import { LiveError } from "../base/errors.ts";
 export type Invocation =
   | { readonly command: "replicate"; readonly paths: readonly string[]; readonly flags: Flags }
   | { readonly command: "databases"; readonly json: boolean; readonly flags: Flags }
+  | {
+    readonly command: "status";
+    /** Of a node, instead of a config. */
+    readonly url?: string;
+    readonly token?: string;
+    readonly json: boolean;
+    readonly watch: boolean;
+    readonly flags: Flags;
+  }
   | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
   /** Help was asked for: print it. */
@@ -97,6 +106,23 @@ function commands(take: (invocation: Invocation) => void): Command {
     .option("--json", "for machines")
     .action((options) => {
       take({ command: "databases", json: options.json === true, flags: flagsOf(options) });
+    });
+  withConfig(program.command("status"))
+    .description("Show a running node: databases, state, lag, replicas.")
+    .argument("[url]", "the node, instead of the one of a config file")
+    .option(
+      "--token <token>",
+      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
+    )
+    .option("--json", "what /status answers")
+    .option("--watch", "again each second, until Ctrl-C")
+    .action((url: string | undefined, options) => {
+      const { token, json = false, watch = false } = options;
+      const given = {
+        ...(url === undefined ? {} : { url }),
+        ...(token === undefined ? {} : { token }),
+      };
+      take({ command: "status", ...given, json, watch, flags: flagsOf(options) });
     });
   program.command("accept")
     .description("Let a refused file at a replica's path be replaced; the old one is kept aside.")

@@ -1,14 +1,12 @@
 /**
  * `databases`: what a config names, and the state of each where the node runs. May import: base/,
- * http/endpoints, node/options, cli/config (types).
+ * node/options, cli/{ask,config}.
  * @module
  */
-import type { ListenAddress, NodeOptions } from "../node/options.ts";
-import { ENDPOINTS } from "../http/endpoints.ts";
-import { formatHost } from "../http/server.ts";
+import { LiveError } from "../base/errors.ts";
+import type { NodeOptions } from "../node/options.ts";
+import { addressOf, askStatus } from "./ask.ts";
 import type { LoadedConfig } from "./config.ts";
-
-const LIMIT_MS = 2000;
 
 interface Row {
   readonly path: string;
@@ -42,22 +40,13 @@ function table(rows: readonly Row[]): string {
 /** Path to state, of the node that listens at the config's address; empty if none does. */
 async function statesOf(options: NodeOptions): Promise<Map<string, string>> {
   const states = new Map<string, string>();
-  const { addr, token } = options;
-  if (addr === undefined || addr.port === 0) return states;
   try {
-    const response = await fetch(`http://${here(addr)}${ENDPOINTS.status.path}`, {
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(LIMIT_MS),
-    });
-    const { databases } = await response.json();
-    for (const { path, state, reason } of databases) {
+    const { databases = [] } = await askStatus(addressOf(options));
+    for (const { path = "", state = "?", reason } of databases) {
       states.set(path, reason === undefined ? state : `${state}: ${reason}`);
     }
-  } catch { /* no node there, or another program: nothing is known */ }
+  } catch (error) { // no node there, or another program: nothing is known
+    if (!(error instanceof LiveError)) throw error;
+  }
   return states;
-}
-
-function here(addr: ListenAddress): string {
-  const all = addr.hostname === "::" || addr.hostname === "0.0.0.0";
-  return formatHost(all ? "127.0.0.1" : addr.hostname, addr.port);
 }

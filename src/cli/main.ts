@@ -22,6 +22,10 @@ import {
 import { noteAcceptance } from "../node/aside.ts";
 import { realPath } from "../node/side_files.ts";
 import { resolvePath } from "./values.ts";
+import { parseUpstreamUrl } from "./address.ts";
+import { addressOf } from "./ask.ts";
+import { parseNamed } from "./place.ts";
+import { showStatus } from "./status.ts";
 import { listDatabases } from "./databases.ts";
 import { openLog, writeStderr } from "./log.ts";
 
@@ -46,6 +50,8 @@ async function run(invocation: Invocation): Promise<number> {
     case "version":
       print(`${VERSION}\n`);
       return 0;
+    case "status":
+      return await status(invocation);
     case "accept":
       return accept(invocation.path);
     case "databases":
@@ -54,6 +60,20 @@ async function run(invocation: Invocation): Promise<number> {
     case "replicate":
       return await replicate(load(invocation.paths, invocation.flags));
   }
+}
+
+async function status(asked: Extract<Invocation, { command: "status" }>): Promise<number> {
+  const { url, json, watch, flags } = asked;
+  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
+  const node = url === undefined
+    ? addressOf(load([], flags).options)
+    : { url: parseNamed("the URL", () => parseUpstreamUrl(url)).url, ...(token && { token }) };
+  const isTerminal = Deno.stdout.isTerminal();
+  const colours = isTerminal && Deno.env.get("NO_COLOR") === undefined;
+  const stop = new AbortController();
+  if (watch) Deno.addSignalListener("SIGINT", () => stop.abort());
+  await showStatus({ node, json, watch }, { isTerminal, colours, print }, systemClock, stop.signal);
+  return 0;
 }
 
 /** Notes that the refused file of a replica may be replaced; the node that runs does it. */

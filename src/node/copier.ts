@@ -36,6 +36,7 @@ export class Copier implements Target {
   readonly #hash = new Uint32Array(2);
   #unsynced = 0;
   #syncing: Promise<void> | undefined;
+  #syncError: unknown;
   #done = false;
 
   /**
@@ -63,9 +64,13 @@ export class Copier implements Target {
 
   /** Hashes what an interrupted copy left; the bytes that are there already. */
   async resume(env: Env, progress: (done: number, total: number) => void): Promise<void> {
-    const bytes = this.#file.statSync().size;
-    this.index.resize(Math.floor(bytes / this.index.pageSize));
-    await scanFile({ database: new PlainFile(this.#file) }, this.index, ZERO_TXID, env, progress);
+    const { index } = this;
+    try {
+      index.resize(Math.floor(this.#file.statSync().size / index.pageSize));
+      await scanFile({ database: new PlainFile(this.#file) }, index, ZERO_TXID, env, progress);
+    } catch (error) {
+      throw diskError("read", this.#copyPath, error);
+    }
   }
 
   // deno-lint-ignore require-await -- a Target may have to wait
@@ -104,7 +109,6 @@ export class Copier implements Target {
     this.close();
     this.willBeAt(commit);
     this.#link();
-    this.#done = true;
   }
 
   /** What came stays in the file: the next attempt compares hashes and asks for the rest. */
@@ -116,6 +120,7 @@ export class Copier implements Target {
     } catch { /* closed already */ }
   }
 
+  /** The database is there, under its name. */
   get done(): boolean {
     return this.#done;
   }
@@ -131,15 +136,24 @@ export class Copier implements Target {
     this.index.record(pgno, hash.high, hash.low, 0, 0);
   }
 
-  /** The size, the write guard, everything on disk. */
+  /**
+   * The size, the write guard, everything on disk. After an fsync that failed the next one may succeed
+   * without the bytes that were lost: such a copy is thrown away.
+   */
   async #finish(pageCount: number): Promise<void> {
     await this.#syncing;
     try {
       this.#file.truncateSync(pageCount * this.index.pageSize);
       this.#writeAll(guard(), WRITE_VERSION_BYTE);
-      await this.#file.sync();
     } catch (error) {
       throw diskError("write", this.#copyPath, error);
+    }
+    try {
+      if (this.#syncError !== undefined) throw this.#syncError;
+      await this.#file.sync();
+    } catch (error) {
+      removeIfThere(this.#copyPath);
+      throw diskError("fsync", this.#copyPath, error);
     }
   }
 
@@ -157,15 +171,14 @@ export class Copier implements Target {
     this.#unsynced += bytes.length;
     if (this.#unsynced < SYNC_BYTES || this.#syncing !== undefined) return;
     this.#unsynced = 0;
-    this.#syncing = this.#file.syncData().catch(() => {}).finally(() => {
-      this.#syncing = undefined;
-    });
+    this.#syncing = this.#file.syncData()
+      .catch((error) => this.#syncError = error)
+      .finally(() => this.#syncing = undefined);
   }
 
   #link(): void {
     for (const suffix of ["-journal", "-wal", "-shm"]) removeIfThere(`${this.#path}${suffix}`);
-    const folder = this.#path.slice(0, this.#path.lastIndexOf("/")) || "/";
-    syncFolder(folder);
+    syncFolder(folderOf(this.#path));
     try {
       Deno.linkSync(this.#copyPath, this.#path);
     } catch (error) {
@@ -174,8 +187,8 @@ export class Copier implements Target {
       }
       throw diskError("make", this.#path, error);
     }
-    removeIfThere(this.#copyPath);
-    syncFolder(folder);
+    this.#done = true; // whatever comes now, the database is there
+    dropLinked(this.#path, this.#copyPath);
   }
 }
 
@@ -192,16 +205,28 @@ function guard(): Bytes {
   return bytes;
 }
 
-/** A kill between link() and the removal leaves the finished database under both names. */
+/**
+ * After link() the finished database has both names; the copy's goes when the other one would outlive
+ * a power cut. Also called before each attempt, since a kill or a failing disk may come in between.
+ */
 export function dropLinked(path: string, copyPath: string): void {
+  if (!sameFile(path, copyPath)) return;
+  syncFolder(folderOf(path));
+  removeIfThere(copyPath);
+}
+
+function sameFile(path: string, copyPath: string): boolean {
   try {
     const [database, copy] = [Deno.statSync(path), Deno.statSync(copyPath)];
-    if (database.ino === copy.ino && database.dev === copy.dev) Deno.removeSync(copyPath);
+    return database.ino === copy.ino && database.dev === copy.dev;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) {
-      throw diskError("look at", copyPath, error);
-    }
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw diskError("look at", copyPath, error);
   }
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
 }
 
 function removeIfThere(path: string): void {

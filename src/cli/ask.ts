@@ -1,0 +1,56 @@
+/**
+ * Asks a node for its status: the one of a config, or the one at a URL. May import: base/, http/,
+ * node/options.
+ * @module
+ */
+import { LiveError, messageOf } from "../base/errors.ts";
+import { ENDPOINTS } from "../http/endpoints.ts";
+import { formatHost } from "../http/server.ts";
+import type { ListenAddress, NodeOptions } from "../node/options.ts";
+import type { StatusJson } from "./status_view.ts";
+
+const LIMIT_MS = 3000;
+
+export interface NodeAddress {
+  readonly url: string;
+  readonly token?: string;
+}
+
+/** Where the node of a config listens. @throws {LiveError} "config" if it listens nowhere. */
+export function addressOf({ addr, token }: NodeOptions): NodeAddress {
+  if (addr === undefined || addr.port === 0) {
+    throw new LiveError("config", "addr: the config names no port, so the node cannot be asked");
+  }
+  return { url: `http://${here(addr)}`, ...(token === undefined ? {} : { token }) };
+}
+
+/** @throws {LiveError} "upstream" with a sentence if there is no answer. */
+export async function askStatus({ url, token }: NodeAddress): Promise<StatusJson> {
+  let response: Response;
+  try {
+    response = await fetch(new URL(ENDPOINTS.status.path, url), {
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(LIMIT_MS),
+    });
+  } catch (error) {
+    const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "");
+    throw new LiveError(
+      "upstream",
+      `No node answers at ${url}: ${reason.replace("client error (Connect): ", "")}`,
+    );
+  }
+  const text = await response.text();
+  if (response.status === 401) {
+    throw new LiveError("unauthorized", `${url} wants a token: use -config, or -token`);
+  }
+  try {
+    const status: unknown = JSON.parse(text);
+    if (response.ok && typeof status === "object" && status !== null) return status;
+  } catch { /* not JSON: another program */ }
+  throw new LiveError("upstream", `${url} is no litestream-live: it answers ${response.status}`);
+}
+
+function here(addr: ListenAddress): string {
+  const all = addr.hostname === "::" || addr.hostname === "0.0.0.0";
+  return formatHost(all ? "127.0.0.1" : addr.hostname, addr.port);
+}
