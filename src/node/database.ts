@@ -131,6 +131,7 @@ export class Database {
   check(): void {
     this.#primary?.check();
     this.#replica?.check();
+    this.#view?.logProgress();
   }
 
   /** This database and those it follows, as far as is known. */

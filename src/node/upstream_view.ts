@@ -16,6 +16,8 @@ import type { Progress, UpstreamStatus } from "./status.ts";
 /** Shortest time between two reports while transactions come. */
 const REPORT_MS = 50;
 const REPORT_IDLE_MS = 1000;
+/** Between two lines about a long answer or a large file. */
+const LOG_PROGRESS_MS = 5000;
 
 export class UpstreamView {
   readonly #options: UpstreamOptions;
@@ -33,6 +35,7 @@ export class UpstreamView {
   #upstreamCurrent: number | undefined;
   #answerBytes = 0;
   #progress: { done: number; total: number; started: number; from: number } | undefined;
+  #progressLogged = -Infinity;
   #error: string | undefined;
   #reporting = false;
   #reportAgain = false;
@@ -98,6 +101,22 @@ export class UpstreamView {
 
   endProgress(): void {
     this.#progress = undefined;
+  }
+
+  /** A line now and then while something takes long. */
+  logProgress(): void {
+    const now = this.#env.clock.monotonic();
+    const progress = this.#progressStatus(now);
+    if (progress === undefined || now - this.#progressLogged < LOG_PROGRESS_MS) return;
+    if (now - this.#progress!.started < LOG_PROGRESS_MS) return;
+    this.#progressLogged = now;
+    const { doneBytes, totalBytes, etaMs } = progress;
+    this.#env.log.info("under way", {
+      percent: Math.floor(100 * doneBytes / totalBytes),
+      done_bytes: doneBytes,
+      total_bytes: totalBytes,
+      ...(etaMs === undefined ? {} : { eta_s: Math.round(etaMs / 1000) }),
+    });
   }
 
   received(commit: Commit): void {

@@ -254,3 +254,24 @@ Deno.test({
     view.disconnected(undefined);
   },
 });
+
+Deno.test("logProgress() tells how far a long answer is, now and then, and nothing of a short one", async () => {
+  const lines: unknown[] = [];
+  const env = fakeEnv();
+  const log = { ...env.log, info: (_: string, fields?: unknown) => lines.push(fields) };
+  const view = new UpstreamView({ url: "http://a", path: "/b" }, { ...env, log });
+  view.begin({ type: "begin", from: txid(0), to: txid(1), pages: 10_000, pageCount: 10_000 }, 4096);
+  for (let second = 0; second < 11; second++) {
+    view.bytes(2_048_000);
+    view.logProgress();
+    await env.clock.advance(1000);
+  }
+  const total = 40_960_000;
+  assertEquals(lines, [
+    { percent: 30, done_bytes: 12_288_000, total_bytes: total, eta_s: 12 },
+    { percent: 55, done_bytes: 22_528_000, total_bytes: total, eta_s: 8 },
+  ]);
+  view.endProgress();
+  view.logProgress();
+  assertEquals(lines.length, 2);
+});
