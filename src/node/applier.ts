@@ -67,6 +67,7 @@ export class Applier implements Target {
       throw new LiveError("corrupt", `Another process has written to "${this.#handle.path}"`);
     }
     this.#header = header;
+    this.#handle.walIndex.mendBackfill(header.mxFrame);
     const { pageSize } = this.index;
     this.#page1 = new Uint8Array(pageSize);
     this.#writer = new WalWriter(this.#handle.wal, this.#handle.walIndex, pageSize, header);

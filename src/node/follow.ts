@@ -8,6 +8,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { type ErrorCode, LiveError } from "../base/errors.ts";
+import { type Txid, ZERO_TXID } from "../base/types.ts";
 import { decode } from "../changes/decoder.ts";
 import type { Begin, Commit, ErrorRecord, Heartbeat, Hello, Record } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
@@ -47,7 +48,7 @@ export async function followOnce(
   if (signal.aborted) return;
   signal.addEventListener("abort", stop, { once: true });
   const silence = new SilenceGuard(env, () => connection.abort());
-  const grammar = new Grammar();
+  const grammar = new Grammar(request.since?.txid ?? ZERO_TXID);
   try {
     const chunks = silence.watch(source.changes(request, connection.signal), events);
     for await (const record of decode(chunks)) {
@@ -96,6 +97,12 @@ export async function followOnce(
 class Grammar {
   #hello: Hello | undefined;
   #inAnswer = false;
+  /** Where the target is: an answer to another question would lead it back. */
+  #at: Txid;
+
+  constructor(at: Txid) {
+    this.#at = at;
+  }
 
   /** @throws {LiveError} "upstream". */
   accept(record: Record): void {
@@ -108,12 +115,20 @@ class Grammar {
       return;
     }
     this.#must(this.#hello !== undefined, `${type} before hello`);
-    if (type === "begin") this.#must(!this.#inAnswer, "an answer inside an answer");
+    if (type === "begin") {
+      this.#must(!this.#inAnswer, "an answer inside an answer");
+      this.#must(record.from === this.#at, `an answer from ${record.from}, asked was ${this.#at}`);
+    }
     if (type === "pages" || type === "commit") this.#must(this.#inAnswer, `${type} before begin`);
     if (type === "pages") {
       this.#must(record.pageSize === this.#hello!.pageSize, `pages of ${record.pageSize} bytes`);
     }
-    if (type === "commit") this.#must(record.pageCount > 0, "a database of no pages");
+    if (type === "commit") {
+      this.#must(record.pageCount > 0, "a database of no pages");
+      this.#must(record.epoch === this.#hello!.epoch, "a commit of another epoch than hello's");
+      this.#must(record.txid >= this.#at, `a commit that leads back to ${record.txid}`);
+      this.#at = record.txid;
+    }
     this.#inAnswer = type === "begin" || (this.#inAnswer && type !== "commit");
   }
 

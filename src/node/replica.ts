@@ -10,7 +10,7 @@
 import { formatWords, sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, LiveError, messageOf } from "../base/errors.ts";
-import { type DatabaseId, formatPosition, type Position, type Txid } from "../base/types.ts";
+import { type DatabaseId, formatPosition, type Position } from "../base/types.ts";
 import type { Commit, Hello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
 import { PageReader } from "../pages/page_reader.ts";
@@ -327,12 +327,12 @@ export class Replica {
 
   /** fsyncs the log now and then, so that the upstream learns what would survive a power cut. */
   async #makeDurable(open: OpenReplica): Promise<void> {
-    const at: Txid | undefined = this.#position?.txid;
-    if (this.#syncing || at === undefined || this.#parts.view.durable >= at) return;
+    const at = this.#position;
+    if (this.#syncing || at === undefined || this.#parts.view.durable >= at.txid) return;
     this.#syncing = true;
     try {
       await open.handle.wal.sync();
-      this.#parts.view.durableAt(at);
+      this.#parts.view.durableAt(at.txid, at.epoch);
     } catch (error) {
       this.#env.log.warn("cannot fsync the replica's log", { error: messageOf(error) });
     } finally {

@@ -131,7 +131,9 @@ export class UpstreamView {
     if (txid >= this.#txid) this.#behindSince = undefined;
   }
 
-  durableAt(txid: Txid): void {
+  /** A txid of another history than the upstream's now is not told. */
+  durableAt(txid: Txid, epoch?: Epoch): void {
+    if (epoch !== undefined && epoch !== this.#epoch) return;
     this.#durable = txid;
     this.reportSoon();
   }

@@ -163,6 +163,17 @@ export class WalIndex {
   }
 
   /**
+   * A kill inside a restart leaves frames counted as backfilled that are not there any more: whoever
+   * appends then would hide the first of its frames from readers. With WRITE and CKPT held.
+   */
+  mendBackfill(mxFrame: number): void {
+    if (this.backfilled <= mxFrame) return;
+    const words = this.#words(0);
+    Atomics.store(words, BACKFILL_WORD, 0);
+    Atomics.store(words, ATTEMPTED_WORD, 0);
+  }
+
+  /**
    * Begins the log anew. The caller holds CKPT, WRITE and READ(1..4), and all frames are backfilled.
    * No await, no I/O inside: a process stopped here keeps readers out.
    */

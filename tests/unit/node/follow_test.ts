@@ -31,8 +31,12 @@ const HELLO = encodeHello({
   hash: HASH,
 });
 const BEAT = encodeHeartbeat({ epoch: EPOCH, txid: txid(1), hash: HASH, staleMs: 0 });
-const BEGIN = encodeBegin({ from: txid(1), to: txid(2), pages: 0, pageCount: 0 });
+const BEGIN = encodeBegin({ from: txid(0), to: txid(2), pages: 0, pageCount: 0 });
 const COMMIT = encodeCommit({ epoch: EPOCH, txid: txid(2), hash: HASH, pageCount: 1, sent: 0 });
+/** An answer to somebody who is at 7, and one that ends before it begins. */
+const LATER = encodeBegin({ from: txid(7), to: txid(8), pages: 0, pageCount: 0 });
+const FROM_2 = encodeBegin({ from: txid(2), to: txid(3), pages: 0, pageCount: 0 });
+const BACK = encodeCommit({ epoch: EPOCH, txid: txid(1), hash: HASH, pageCount: 1, sent: 0 });
 
 /** A source that sends these, then stays silent until it is given up. */
 function silentAfter(...chunks: Bytes[]): ChangeSource {
@@ -141,6 +145,13 @@ Deno.test({
       ["no hello", [BEGIN], ["abort"]],
       ["a commit without a begin", [HELLO, COMMIT], ["abort"]],
       ["pages without a begin", [HELLO, pagesOf(SIZE)], ["abort"]],
+      ["an answer to another question", [HELLO, LATER], ["abort"]],
+      ["a commit that leads back", [HELLO, BEGIN, COMMIT, FROM_2, BACK], [
+        "begin",
+        "commit 2",
+        "begin",
+        "abort",
+      ]],
       ["smaller pages", [HELLO, BEGIN, pagesOf(256)], ["begin", "abort"]],
       ["larger pages", [HELLO, BEGIN, pagesOf(1024)], ["begin", "abort"]],
     ];

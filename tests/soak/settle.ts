@@ -1,0 +1,84 @@
+/**
+ * All is whole and writers pause: every node must come to the same position, every file hold the same
+ * pages. May import: src/base (text), tests/support, tests/soak/{fleet,world}.
+ * @module
+ */
+import { compareFiles } from "../support/content.ts";
+import { eventually, sleep } from "../support/process.ts";
+import type { Member } from "./fleet.ts";
+import { statusText } from "./watch.ts";
+import type { World } from "./world.ts";
+
+const SAME_POSITION_MS = 30_000;
+const SAME_CONTENT_MS = 20_000;
+/** Longer than the slow timer of a node. */
+const QUIET_MS = 400;
+
+/** Violations for whoever does not come to the primary's state; then a backup, and on it goes. */
+export async function settle(world: World): Promise<void> {
+  const { crew, ledger } = world;
+  const started = performance.now();
+  await crew.tellWriters({ do: "pause" });
+  await sleep(QUIET_MS);
+  await assertEqual(world);
+  await backUp(world);
+  await crew.tellWriters({ do: "run" });
+  ledger.count("settled");
+  ledger.event(`settled in ${Math.round(performance.now() - started)} ms`);
+}
+
+/** Nobody may be writing. */
+export async function assertEqual(world: World): Promise<void> {
+  const { fleet, ledger } = world;
+  await Promise.all(fleet.replicas.map(async (replica) => {
+    if (!await samePosition(world, replica)) return;
+    ledger.count("content comparisons");
+    try {
+      await sameContent(fleet.primary, replica);
+    } catch (error) {
+      ledger.violation(`${replica.name} has other content: ${text(error)}`);
+    }
+  }));
+}
+
+async function samePosition({ fleet, ledger }: World, replica: Member): Promise<boolean> {
+  let wanted = "";
+  try {
+    await eventually(`${replica.name} is where the primary is`, async () => {
+      wanted = place(await fleet.primary.node.database());
+      const found = place(await replica.node.database());
+      if (found === wanted) return true;
+      throw new Error(`${found} instead of ${wanted}`);
+    }, SAME_POSITION_MS);
+    return true;
+  } catch (error) {
+    ledger.violation(`${text(error)}; ${await statusText(replica)}`);
+    return false;
+  }
+}
+
+function place(status: { epoch?: string; txid?: number; hash?: string }): string {
+  const { epoch, txid, hash } = status;
+  return epoch === undefined ? "nowhere" : `${epoch}/${txid} with hash ${hash}`;
+}
+
+/** @throws {Error} with what differs. */
+async function sameContent(primary: Member, replica: Member): Promise<void> {
+  await eventually("the same pages", async () => {
+    const { equal, problems } = await compareFiles(primary.path, replica.path);
+    if (equal) return true;
+    throw new Error(problems.join("; "));
+  }, SAME_CONTENT_MS);
+}
+
+/** By SQLite's backup API, from the live file, outside the small file system. Writers must be paused. */
+export async function backUp(world: World): Promise<string> {
+  const next = `${world.folder}/backup.db`;
+  await Deno.remove(next).catch(() => {}); // there is none yet
+  await world.crew.writers.get("w1")!.tell({ do: "backup", path: next });
+  return world.backup = next;
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
