@@ -142,6 +142,7 @@ export class UpstreamView {
     const { staleMs } = beat;
     this.#upstreamCurrent = staleMs === 0 ? undefined : this.#env.clock.monotonic() - staleMs;
     this.#told(beat.epoch, beat.txid);
+    if (this.#txid <= this.#applied) this.#answerBytes = 0; // heartbeats are bytes of no answer
   }
 
   /** Since this copy was last known to be what the primary has, ms; 0 while it is. */

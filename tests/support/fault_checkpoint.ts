@@ -85,7 +85,11 @@ async function backfill(
 }
 
 /** As far as no reader's mark is in the way. */
-function safeFrame({ machine, owner }: CheckpointParts, words: Uint32Array, mxFrame: number): number {
+function safeFrame(
+  { machine, owner }: CheckpointParts,
+  words: Uint32Array,
+  mxFrame: number,
+): number {
   let safe = mxFrame;
   for (let mark = 1; mark < READ_MARKS; mark++) {
     const at = word(SHM_BYTE.marks) + mark;

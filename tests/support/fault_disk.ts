@@ -260,8 +260,6 @@ export function folderOf(path: string): string {
 /** As Deno's calls fail. */
 export function osError(kind: "full" | "io"): Error {
   return new Error(
-    kind === "full"
-      ? "No space left on device (os error 28)"
-      : "Input/output error (os error 5)",
+    kind === "full" ? "No space left on device (os error 28)" : "Input/output error (os error 5)",
   );
 }

@@ -10,7 +10,12 @@
 import type { Bytes } from "../../src/base/bytes.ts";
 import { codeOf, LiveError, messageOf } from "../../src/base/errors.ts";
 import { encodeError } from "../../src/changes/records.ts";
-import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../../src/changes/source.ts";
+import type {
+  ChangeSource,
+  ChangesRequest,
+  HashesRequest,
+  Report,
+} from "../../src/changes/source.ts";
 import { type Life, never } from "./fault_clock.ts";
 import { isKnown } from "./fault_known.ts";
 import type { Chance } from "./fault_plan.ts";

@@ -100,7 +100,9 @@ export class Reader {
     const header = stockHeader(shm);
     if (header === undefined || this.reading) return false;
     const { mxFrame } = header;
-    if (shm.word(SHM_BYTE.backfill) === mxFrame) this.#lock = machine.lock(this, READ0, 1, "shared");
+    if (shm.word(SHM_BYTE.backfill) === mxFrame) {
+      this.#lock = machine.lock(this, READ0, 1, "shared");
+    }
     this.#lock ??= this.#lockMark(mxFrame);
     if (this.#lock === undefined) return false;
     this.#view = this.#files.look(false);

@@ -367,7 +367,9 @@ export class World implements Disposable {
     } catch {
       return; // torn: no state
     }
-    for (const content of state.contents ?? []) this.#mustBe(content, content.hash, "it wrote down");
+    for (const content of state.contents ?? []) {
+      this.#mustBe(content, content.hash, "it wrote down");
+    }
   }
 
   #mustBe(position: Position, hash: string, what: string): void {
