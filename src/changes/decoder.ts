@@ -6,9 +6,9 @@
  * the remainder moved to its front).
  * @module
  */
-import { type Bytes, viewOf } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import { LiveError } from "../base/errors.ts";
-import { decodeRecord, MAX_PAYLOAD_BYTES, type Record, RECORD_HEADER_BYTES } from "./records.ts";
+import { decodeRecord, type Record, RECORD_HEADER_BYTES, recordLength } from "./records.ts";
 
 /**
  * Yields the records of a stream of chunks; returns at its end.
@@ -47,10 +47,6 @@ export async function* decode(chunks: AsyncIterable<Uint8Array>): AsyncGenerator
 
 function wholeRecord(buffer: Bytes, start: number, end: number): Bytes | undefined {
   if (end - start < RECORD_HEADER_BYTES) return undefined;
-  const payload = viewOf(buffer).getUint32(start, true);
-  if (payload > MAX_PAYLOAD_BYTES) {
-    throw new LiveError("upstream", `Broken stream: a record of ${payload} bytes`, { payload });
-  }
-  const bytes = RECORD_HEADER_BYTES + payload;
+  const bytes = recordLength(buffer.subarray(start, start + RECORD_HEADER_BYTES));
   return end - start < bytes ? undefined : buffer.subarray(start, start + bytes);
 }

@@ -2,9 +2,10 @@
  * The records of the wire and their byte layouts: docs/PROTOCOL.md in code. Little-endian, 64-bit
  * numbers as low word, high word. No I/O. May import: base/, pages/hash.
  *
- *     header 16 B: u32 payload bytes | u8 type | 3 B zero | u64 checksum
+ *     header 16 B: u32 payload bytes | u8 type | u24 header check | u64 checksum
  *
- * The checksum is xxh64 of the payload, seeded with the header's first 8 bytes; of a pages record it
+ * The header check is of the 5 bytes before it: a broken length is seen before its bytes are waited
+ * for. The checksum is xxh64 of the payload, seeded with the header's first 8 bytes; of a pages record it
  * covers the table only: each page is covered by its own hash, which stands in that table.
  * @module
  */
@@ -91,6 +92,8 @@ export interface Heartbeat {
   readonly hash: Words;
   /** Since the sender was last known to be current itself, ms; 0 of a primary. */
   readonly staleMs: number;
+  /** Of this stream: the answers sent so far lead to here, so a record that was lost shows. */
+  readonly sent: Txid;
 }
 
 export interface ErrorRecord {
@@ -152,13 +155,35 @@ class Writer {
 function sealRecord(bytes: Bytes, type: number, checked: number): void {
   const view = viewOf(bytes);
   view.setUint32(0, bytes.length - RECORD_HEADER_BYTES, true);
-  view.setUint32(4, type, true);
+  view.setUint8(4, type);
+  view.setUint32(4, (headerCheck(bytes) << 8) | type, true);
   const sum = hash64(bytes.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + checked), {
     low: view.getUint32(0, true),
     high: view.getUint32(4, true),
   });
   view.setUint32(8, sum.low, true);
   view.setUint32(12, sum.high, true);
+}
+
+/** Low 24 bits of xxh64 of length and type. */
+function headerCheck(header: Bytes): number {
+  return hash64(header.subarray(0, 5), ZERO_WORDS).low & 0xffffff;
+}
+
+/**
+ * Bytes of the record that begins with `header` (RECORD_HEADER_BYTES of it).
+ * @throws {LiveError} "checksum" or "upstream" if that cannot be: nothing is allocated for it.
+ */
+export function recordLength(header: Bytes): number {
+  const view = viewOf(header);
+  const payload = view.getUint32(0, true);
+  if (payload > MAX_PAYLOAD_BYTES) {
+    throw new LiveError("upstream", `Broken stream: a record of ${payload} bytes`, { payload });
+  }
+  if (view.getUint32(4, true) >>> 8 !== headerCheck(header)) {
+    throw new LiveError("checksum", "Broken stream: the header of a record fails its check");
+  }
+  return RECORD_HEADER_BYTES + payload;
 }
 
 export function encodeHello(hello: Omit<Hello, "type" | "protocol">): Bytes {
@@ -178,8 +203,8 @@ export function encodeCommit(commit: Omit<Commit, "type">): Bytes {
 
 export function encodeHeartbeat(beat: Omit<Heartbeat, "type">): Bytes {
   const stale = Math.min(beat.staleMs, 0xffffffff);
-  return new Writer(32).hex(beat.epoch).txid(beat.txid).words(beat.hash).u32(stale).u32(0)
-    .seal(TYPE.heartbeat);
+  return new Writer(40).hex(beat.epoch).txid(beat.txid).words(beat.hash).u32(stale).u32(0)
+    .txid(beat.sent).seal(TYPE.heartbeat);
 }
 
 export function encodeError(code: string, message: string): Bytes {
@@ -269,13 +294,7 @@ class Reader {
         case TYPE.commit:
           return this.#commit();
         case TYPE.heartbeat:
-          return {
-            type: "heartbeat",
-            epoch: this.#hex() as Epoch,
-            txid: this.#txid(),
-            hash: this.#words(),
-            staleMs: this.#u32(),
-          };
+          return this.#heartbeat();
         case TYPE.error:
           return this.#error();
         case TYPE.hashes:
@@ -354,6 +373,14 @@ class Reader {
     const id = this.#txid();
     const hash = this.#words();
     return { type: "commit", epoch, txid: id, hash, pageCount: this.#u32(), sent: this.#u32() };
+  }
+  #heartbeat(): Heartbeat {
+    const epoch = this.#hex() as Epoch;
+    const id = this.#txid();
+    const hash = this.#words();
+    const staleMs = this.#u32();
+    this.#u32();
+    return { type: "heartbeat", epoch, txid: id, hash, staleMs, sent: this.#txid() };
   }
   #error(): ErrorRecord {
     try {

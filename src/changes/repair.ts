@@ -42,8 +42,9 @@ export async function findDifference(
 ): Promise<Difference> {
   const { hello, hashes } = await ask(source.hashes({}, signal), onHello);
   const first = hashes[0];
-  if (first === undefined) throw new LiveError("upstream", "The upstream sent no hashes");
+  if (first === undefined) throw broken("no hashes");
   const { epoch, txid, pageCount } = first;
+  checkBlocks(hashes, pageCount);
   const since = { epoch, txid };
   const whole = pageCount === index.pageCount && sameWords(hello.hash, index.hash) &&
     hello.txid === txid;
@@ -56,6 +57,7 @@ export async function findDifference(
     if (answer.hello.epoch !== epoch) {
       throw new LiveError("position_gone", "The upstream began a new history meanwhile");
     }
+    checkPages(answer.hashes, blocks);
     for (const block of answer.hashes) addDifferingPages(index, block, wanted);
   }
   // What is beyond our end, or cut off at theirs, shows in page 1, which is asked for in any case.
@@ -71,13 +73,41 @@ async function ask(
   let hello: Hello | undefined;
   const hashes: Hashes[] = [];
   for await (const record of decode(chunks)) {
+    if (record.type === "error") throw new LiveError("upstream", record.message);
+    if ((record.type === "hello") !== (hello === undefined)) throw broken("not one hello first");
     if (record.type === "hello") onHello(hello = record);
     else if (record.type === "hashes") hashes.push(record);
-    else if (record.type === "error") throw new LiveError("upstream", record.message);
-    else throw new LiveError("upstream", `Broken stream: ${record.type} among hashes`);
+    else throw broken(`${record.type} among hashes`);
   }
-  if (hello === undefined) throw new LiveError("upstream", "Broken stream: no hello");
+  if (hello === undefined) throw broken("no hello");
   return { hello, hashes };
+}
+
+function broken(what: string): LiveError {
+  return new LiveError("upstream", `Broken stream: ${what}`);
+}
+
+// Hashes that are missing would count as equal pages, and make a stranger's database look like ours.
+
+/** All blocks of a database of `pageCount` pages, in order. */
+function checkBlocks(hashes: readonly Hashes[], pageCount: number): void {
+  let next = 0;
+  for (const { level, first, words } of hashes) {
+    if (level !== "blocks" || first !== next) throw broken("hashes of blocks are missing");
+    next += words.length / 2;
+  }
+  if (next !== Math.ceil(pageCount / BLOCK_PAGES)) throw broken("hashes of blocks are missing");
+}
+
+/** The pages of each of `blocks`, as many as there were when they were read. */
+function checkPages(hashes: readonly Hashes[], blocks: readonly number[]): void {
+  const whole = hashes.length === blocks.length &&
+    hashes.every(({ level, first, ...rest }, nth) => {
+      const left = rest.pageCount - first * BLOCK_PAGES;
+      const pages = Math.max(0, Math.min(BLOCK_PAGES, left));
+      return level === "pages" && first === blocks[nth] && rest.words.length === 2 * pages;
+    });
+  if (!whole) throw broken("hashes of pages are missing");
 }
 
 function differingBlocks(index: PageIndex, hashes: readonly Hashes[], pageCount: number): number[] {

@@ -123,6 +123,9 @@ class Grammar {
     if (type === "pages") {
       this.#must(record.pageSize === this.#hello!.pageSize, `pages of ${record.pageSize} bytes`);
     }
+    if (type === "heartbeat" && !this.#inAnswer) {
+      this.#must(record.sent === this.#at, `the answer to ${record.sent} is lost`);
+    }
     if (type === "commit") {
       this.#must(record.pageCount > 0, "a database of no pages");
       this.#must(record.epoch === this.#hello!.epoch, "a commit of another epoch than hello's");

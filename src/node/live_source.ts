@@ -10,7 +10,13 @@ import type { Bytes } from "../base/bytes.ts";
 import { sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
-import { type DatabaseId, formatPosition, type Position, samePosition } from "../base/types.ts";
+import {
+  type DatabaseId,
+  formatPosition,
+  type Position,
+  samePosition,
+  ZERO_TXID,
+} from "../base/types.ts";
 import { AnswerCache, answerRounds, type AnswerSource, snapshotAnswer } from "../changes/answer.ts";
 import { encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest } from "../changes/source.ts";
@@ -65,14 +71,14 @@ export class LiveSource implements ChangeSource {
     let beat = this.#env.clock.monotonic();
     while (!signal.aborted) {
       if (this.#env.clock.monotonic() >= beat + HEARTBEAT_MS) {
-        yield this.#heartbeat();
+        yield this.#heartbeat(at);
         beat = this.#env.clock.monotonic();
       }
       if (this.#ended !== undefined) throw this.#ended;
       const { position } = database;
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
       if (at === undefined || wanted !== undefined || position.txid > at.txid) {
-        if (at !== undefined) yield* this.#delay(signal);
+        if (at !== undefined) yield* this.#delay(at, signal);
         if (at !== undefined && wanted === undefined) at = yield* this.#newer(at);
         else at = yield* this.#rounds(at, wanted);
         wanted = undefined;
@@ -104,11 +110,11 @@ export class LiveSource implements ChangeSource {
   }
 
   /** Lets commits gather; heartbeats go on. */
-  async *#delay(signal: AbortSignal): AsyncGenerator<Bytes> {
+  async *#delay(at: Position, signal: AbortSignal): AsyncGenerator<Bytes> {
     const { delayMs } = this.#database;
     for (let left = delayMs; left > 0 && !signal.aborted; left -= HEARTBEAT_MS) {
       await this.#env.clock.sleep(Math.min(left, HEARTBEAT_MS), signal);
-      if (left > HEARTBEAT_MS) yield this.#heartbeat();
+      if (left > HEARTBEAT_MS) yield this.#heartbeat(at);
     }
   }
 
@@ -117,10 +123,11 @@ export class LiveSource implements ChangeSource {
     return encodeHashes({ level, first, ...position, pageCount: index.pageCount, words });
   }
 
-  #heartbeat(): Bytes {
+  #heartbeat(at: Position | undefined): Bytes {
     const { position, index } = this.#database;
     const staleMs = this.#database.staleMs();
-    return encodeHeartbeat({ ...position, hash: index.hash, staleMs });
+    const sent = at?.txid ?? ZERO_TXID;
+    return encodeHeartbeat({ ...position, hash: index.hash, staleMs, sent });
   }
 
   #hello(): Bytes {
@@ -174,7 +181,7 @@ export class LiveSource implements ChangeSource {
     wanted: readonly number[] | undefined,
   ): AsyncGenerator<Bytes, Position> {
     this.#database.counters.answersEncoded++;
-    return answerRounds(this.#database, at?.txid ?? (0 as Position["txid"]), wanted);
+    return answerRounds(this.#database, at?.txid ?? ZERO_TXID, wanted);
   }
 
   /** Resolves when woken, at time `due` (monotonic) or when `signal` aborts. */

@@ -156,12 +156,17 @@ export class SideFiles {
   }
 }
 
-/** So that a new name in it outlives a power cut; a folder that cannot be read must do without. */
+/** So that a new name in it outlives a power cut; a folder that we may not read must do without. */
 function syncFolder(path: string): void {
+  let folder: Deno.FsFile;
   try {
-    using folder = Deno.openSync(path, { read: true });
-    folder.syncSync();
-  } catch { /* not every file system can */ }
+    folder = Deno.openSync(path, { read: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return;
+    throw error;
+  }
+  using _closed = folder;
+  folder.syncSync();
 }
 
 /** Links resolved, also of a file that is not there yet. */

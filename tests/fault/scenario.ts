@@ -8,7 +8,9 @@ import { TROUBLES } from "../support/fault_link.ts";
 import { FAULT_KINDS, type FaultKind } from "../support/fault_plan.ts";
 import { COMMIT_KINDS } from "../support/fault_primary.ts";
 import { Reader } from "../support/fault_reader.ts";
-import { Violation, World, type WorldOptions } from "../support/fault_world.ts";
+import { Violation } from "../support/fault_judge.ts";
+import { OTHERS } from "../support/fault_others.ts";
+import { World, type WorldOptions } from "../support/fault_world.ts";
 
 /** A run that failed: everything needed to see it again. */
 export class FaultFailure extends Error {
@@ -158,8 +160,8 @@ async function oneStep(world: World, draw: SeededRandom, nth: number): Promise<v
   else if (draw.chance(0.5)) plan.diskFull = false;
   if (draw.chance(0.06)) primary.restart(draw.int(0, 3));
   if (draw.chance(0.08)) primary.down = !primary.down;
-  world.impostor = world.readable && draw.chance(0.05) ? world.stranger() : undefined;
   await others(world, draw);
+  world.impostor = world.readable && draw.chance(0.05) ? world.stranger() : undefined;
   const commits = draw.chance(0.8) ? draw.int(1, 6) : 0;
   for (let done = 0; done < commits; done++) {
     primary.commit(draw.pick(COMMIT_KINDS));
@@ -183,7 +185,7 @@ function arm(world: World, draw: SeededRandom): void {
 async function others(world: World, draw: SeededRandom): Promise<void> {
   const { readers, files } = world;
   if (!world.up && draw.chance(0.3)) {
-    await world.foreign(draw.pick(["truncate", "last close", "state lost"] as const));
+    await world.foreign(draw.pick(OTHERS));
   }
   if (files.there && readers.length < 3 && draw.chance(0.3)) {
     await world.check(); // a broken header is recovered before

@@ -1,17 +1,12 @@
 /**
- * One of main.ts's workers: gets a share, sends back its report. May import: tests/fault.
+ * One of main.ts's processes: a share on stdin, its report on stdout. A process and not a Worker:
+ * in a Worker of Deno 2.7.14 setImmediate() now and then does not come. May import: tests/fault.
  * @module
  */
-import { type Report, runShare, type Share } from "./share.ts";
+import { runShare, type Share } from "./share.ts";
 
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<Share>) => void) | null;
-  postMessage(report: Report): void;
-  close(): void;
+if (import.meta.main) {
+  const share: Share = JSON.parse(await new Response(Deno.stdin.readable).text());
+  const report = JSON.stringify(await runShare(share));
+  await new Blob([report]).stream().pipeTo(Deno.stdout.writable);
 }
-
-const scope = globalThis as unknown as WorkerScope;
-scope.onmessage = async ({ data }) => {
-  scope.postMessage(await runShare(data));
-  scope.close();
-};

@@ -6,8 +6,8 @@
  *     folder  names now   | names as of the last fsync   | changes since then
  *
  * A kill leaves the content now. A power cut leaves of every file, sector by sector (512 bytes), what
- * the sector was at some moment since the last fsync, its size likewise, and of the folders any part
- * of the changes. A failed fsync leaves all as it was. Faults it may inject: those of FaultPlan, at
+ * the sector was at some moment since the last fsync; of its sizes, which are journaled, those up to
+ * some other moment; of the folders any part of the changes. A failed fsync leaves all as it was. Faults it may inject: those of FaultPlan, at
  * the calls that name a label.
  * @module
  */
@@ -21,6 +21,8 @@ interface Write {
   readonly bytes: Bytes;
   /** Of the file afterwards. */
   readonly size: number;
+  /** It only changes the size; `bytes` are the zeros of what it cuts off. */
+  readonly cut?: true;
 }
 
 /** The content of a file, whatever its names. */
@@ -62,7 +64,7 @@ export class DiskInode {
     const cut = new Uint8Array(Math.max(0, this.#size - size));
     this.#now.set(cut, size);
     this.#size = size;
-    this.#writes.push({ at: size, bytes: cut, size });
+    this.#writes.push({ at: size, bytes: cut, size, cut: true });
   }
 
   /** Begins an fsync: what is called later makes durable all that was written until now. */
@@ -80,14 +82,20 @@ export class DiskInode {
     const all = chance.below(4); // 0: nothing landed, 1: all of it, else some
     const touched = new Map<number, number>();
     for (const write of writes) {
+      if (write.cut) continue;
       for (const sector of sectorsOf(write)) touched.set(sector, (touched.get(sector) ?? 0) + 1);
     }
     for (const [sector, count] of touched) {
       touched.set(sector, all === 0 ? 0 : all === 1 ? count : chance.below(count + 1));
     }
+    // Sizes are journaled: those up to some moment, and none after it.
     const sizes = all === 0 ? 0 : all === 1 ? writes.length : chance.below(writes.length + 1);
     const size = sizes === 0 ? this.#durableSize : writes[sizes - 1]!.size;
-    for (const write of writes) {
+    for (const [nth, write] of writes.entries()) {
+      if (write.cut) {
+        if (nth < sizes) this.#durable.fill(0, write.at);
+        continue;
+      }
       for (const sector of sectorsOf(write)) {
         const left = touched.get(sector)!;
         if (left === 0) continue;

@@ -17,7 +17,6 @@ import type {
   Report,
 } from "../../src/changes/source.ts";
 import { type Life, never } from "./fault_clock.ts";
-import { isKnown } from "./fault_known.ts";
 import type { Chance } from "./fault_plan.ts";
 
 export const TROUBLES = [
@@ -30,6 +29,7 @@ export const TROUBLES = [
   "short",
   "garbage",
   "late",
+  "lost",
   "refuse",
 ] as const;
 export type Trouble = typeof TROUBLES[number];
@@ -79,7 +79,7 @@ export class FaultLink implements ChangeSource {
     if (source === undefined || trouble === "refuse") {
       throw new LiveError("upstream", "Cannot reach http://upstream: connection refused");
     }
-    const fate = new Fate(trouble, this.#parts);
+    const fate = new Fate(trouble, this.#parts, [...earlier]);
     let begun = false;
     try {
       for await (const chunk of ask(source)) {
@@ -108,15 +108,15 @@ class Fate {
   over = false;
   readonly #trouble: Trouble;
   readonly #parts: LinkParts;
-  /** Chunks that arrive well before it strikes. */
-  #before: number;
+  /** Chunks until it strikes, once; below 0: since then. */
+  #until: number;
   readonly #late: readonly Bytes[];
 
-  constructor(trouble: Trouble, parts: LinkParts) {
+  constructor(trouble: Trouble, parts: LinkParts, late: readonly Bytes[]) {
     this.#trouble = trouble;
     this.#parts = parts;
-    this.#before = parts.chance.below(5);
-    this.#late = [...parts.earlier];
+    this.#until = parts.chance.below(5);
+    this.#late = late;
   }
 
   async *carry(chunk: Bytes, signal: AbortSignal): AsyncGenerator<Bytes> {
@@ -132,7 +132,7 @@ class Fate {
         }
         return;
     }
-    if (this.#trouble === "none" || this.#before-- > 0) return yield chunk;
+    if (this.#trouble === "none" || this.#until-- !== 0) return yield chunk;
     const broken = Uint8Array.from(chunk);
     const at = chance.below(chunk.length);
     switch (this.#trouble) {
@@ -153,9 +153,11 @@ class Fate {
       case "garbage":
         new DataView(broken.buffer).setUint32(0, Math.floor(chance.fraction() * 2 ** 32), true);
         return yield broken;
+      case "lost": // a whole record; no checksum of a record shows it
+        return;
       case "late":
         yield chunk;
-        if (this.#late.length === 0 || isKnown("late answer")) return;
+        if (this.#late.length === 0) return;
         for (let from = chance.below(this.#late.length); from < this.#late.length; from++) {
           yield this.#late[from]!;
           if (chance.below(2) === 0) break;

@@ -10,7 +10,6 @@ import { LiveError } from "../../src/base/errors.ts";
 import type { ByteFile, ShmLock, WalIndexMemory } from "../../src/base/io.ts";
 import { type Life, never } from "./fault_clock.ts";
 import { type DiskInode, FaultDisk } from "./fault_disk.ts";
-import { isKnown } from "./fault_known.ts";
 import { type Chance, type FaultPlan, Killed } from "./fault_plan.ts";
 import { FakeShm } from "./fake_shm.ts";
 
@@ -121,8 +120,7 @@ export class Machine {
       if (!(error instanceof Killed)) return; // stores cannot fail
       // Often all of it: a restart still has nBackfill to reset then.
       const whole = this.chance.below(4) === 0;
-      const last = after[4] === 0 && isKnown("kill in a log restart") ? 23 : 24;
-      const stored = whole ? last : this.chance.below(last + 1);
+      const stored = whole ? 2 * HEADER_WORDS : this.chance.below(2 * HEADER_WORDS + 1);
       for (let at = 0; at < HEADER_WORDS; at++) {
         words[HEADER_WORDS + at] = stored > at ? after[at]! : before[at]!;
         words[at] = stored > HEADER_WORDS + at ? after[at]! : before[at]!;

@@ -46,6 +46,8 @@ export class FaultPlan {
   readonly met = new Map<string, number>();
   /** What struck, in order: "kill at wal:commit". */
   readonly struck: string[] = [];
+  /** Something else than a kill has struck. */
+  hurt = false;
   /** Labels in order, if somebody wants them. */
   record: string[] | undefined;
   /** Whatever needs room fails. */
@@ -77,6 +79,7 @@ export class FaultPlan {
     this.record?.push(label);
     const kind = this.#due(label) ?? (this.diskFull && room ? "full" : undefined);
     if (kind === undefined) return { landed: bytes, then: FINE };
+    this.hurt ||= kind !== "kill";
     if (!this.diskFull) this.struck.push(`${kind} at ${label}`);
     if (kind === "kill" || kind === "cut") {
       return { landed: this.#part(bytes), then: () => this.#end(kind, label) };

@@ -96,7 +96,9 @@ const begin = fc.record({ from: id, to: id, pages: u32, pageCount: u32 }, plain)
   .map((value) => ({ bytes: encodeBegin(value), want: { type: "begin", ...value } } as Sample));
 const commit = fc.record({ epoch, txid: id, hash: words, pageCount: u32, sent: u32 }, plain)
   .map((value) => ({ bytes: encodeCommit(value), want: { type: "commit", ...value } } as Sample));
-const heartbeat = fc.record({ epoch, txid: id, hash: words, staleMs: u32 }, plain).map((value) => ({
+const heartbeat = fc.record({ epoch, txid: id, hash: words, staleMs: u32, sent: id }, plain).map((
+  value,
+) => ({
   bytes: encodeHeartbeat(value),
   want: { type: "heartbeat", ...value },
 } as Sample));

@@ -93,7 +93,23 @@ export const PRIMARY_TARGETS: readonly Target[] = [
 ];
 
 /** What does not hold yet; SHIM_OPEN_BUGS=1 runs these cases, too. */
-const OPEN_BUGS: readonly (Partial<Case> & { readonly role: Role; readonly why: string })[] = [
+const OPEN_BUGS: readonly OpenBug[] = [
+  ...(["replica", "primary"] as const).flatMap((role) =>
+    (["", "-wal"] as const).map((file) => ({
+      role,
+      file,
+      on: "open" as const,
+      since: 2,
+      why: "SQLite opens read-only what it cannot open for writing: no checkpoint until a restart",
+    }))
+  ),
+  {
+    role: "primary",
+    file: "",
+    on: "read",
+    lasting: true,
+    why: "GET /health of a primary does not tell that pages of its file cannot be read",
+  },
   {
     role: "replica",
     file: "",
@@ -148,6 +164,13 @@ const OPEN_BUGS: readonly (Partial<Case> & { readonly role: Role; readonly why: 
 
 type Role = "primary" | "replica";
 
+interface OpenBug extends Partial<Case> {
+  readonly role: Role;
+  /** From this n on. */
+  readonly since?: number;
+  readonly why: string;
+}
+
 /** Each target with each of `nths`, without those that are known to fail. */
 export function casesOf(
   role: Role,
@@ -160,8 +183,9 @@ export function casesOf(
   return all.filter((one) => !OPEN_BUGS.some((bug) => bug.role === role && isLike(one, bug)));
 }
 
-function isLike(one: Case, bug: Partial<Case>): boolean {
-  const { file, on, lasting } = bug;
+function isLike(one: Case, bug: OpenBug): boolean {
+  const { file, on, lasting, since = 1 } = bug;
+  if (one.nth < since) return false;
   return [file ?? one.file, on ?? one.on, lasting ?? one.lasting].join() ===
     [one.file, one.on, one.lasting].join();
 }
@@ -318,6 +342,14 @@ async function healed(
     );
   }));
   for (const node of new Set(paths.map((_, nth) => nodeOf(nth)))) await node.healthy();
+  await Promise.all(paths.map(async (path, nth) => {
+    await nodeOf(nth).until(
+      `checkpoints again after ${named(cases[nth]!)}`,
+      ({ walFrames = 0, walBackfilled = 0 }) =>
+        walFrames < SMALL_LOG["min-checkpoint-page-count"] || walBackfilled === walFrames,
+      { path },
+    );
+  }));
 }
 
 export function sayOutcomes(what: string, outcomes: readonly Outcome[]): void {

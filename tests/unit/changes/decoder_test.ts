@@ -60,6 +60,14 @@ function joined(all: readonly Sample[]): Bytes {
 const streams = fc.array(samples, { minLength: 1, maxLength: 6 });
 const cuts = fc.array(fc.nat({ max: 6000 }), { maxLength: 12 });
 
+const BEAT = {
+  epoch: "00000000000000e1" as Epoch,
+  txid: txid(1),
+  hash: { high: 1, low: 2 },
+  staleMs: 3,
+  sent: txid(7),
+};
+
 Deno.test("decode() yields the records however the stream is cut into chunks", async () => {
   await fc.assert(
     fc.asyncProperty(streams, cuts, async (all, places) => {
@@ -177,13 +185,24 @@ Deno.test("decode() refuses a length over the limit before it waits for more", a
   }
 });
 
+Deno.test("decode() notices a changed length or type before it waits for more", async () => {
+  const header = encodeHeartbeat(BEAT).slice(0, 16);
+  for (let bit = 0; bit < 64; bit++) {
+    const broken = Uint8Array.from(header);
+    broken[bit >> 3]! ^= 1 << (bit & 7);
+    const endless = async function* (): AsyncGenerator<Bytes> {
+      yield await Promise.resolve(broken);
+      throw new Error(`it asked for more after bit ${bit} was changed`);
+    };
+    const error = await assertRejects(async () => {
+      for await (const _ of decode(endless()));
+    }, /Broken stream/);
+    assert(["upstream", "checksum"].includes(codeOf(error) ?? ""), `${error}`);
+  }
+});
+
 Deno.test("decode() says so when the stream ends inside a record, also inside a header", async () => {
-  const bytes = encodeHeartbeat({
-    epoch: "00000000000000e1" as Epoch,
-    txid: txid(1),
-    hash: { high: 1, low: 2 },
-    staleMs: 3,
-  });
+  const bytes = encodeHeartbeat(BEAT);
   for (let cut = 1; cut < bytes.length; cut++) {
     const { records, error } = await outcome(pieces(bytes.slice(0, cut), []));
     assertEquals([records.length, codeOf(error)], [0, "upstream"], `cut at ${cut}`);
@@ -206,12 +225,7 @@ Deno.test("decode() passes on what the stream throws", async () => {
 });
 
 Deno.test("decode() keeps the start of a large record that came behind a small one", async () => {
-  const beat = encodeHeartbeat({
-    epoch: "00000000000000e1" as Epoch,
-    txid: txid(1),
-    hash: { high: 1, low: 2 },
-    staleMs: 3,
-  });
+  const beat = encodeHeartbeat(BEAT);
   const page = new Uint8Array(65536).fill(5);
   const large = encodePages(65536, [{ pgno: 1, page }, { pgno: 2, page }]);
   const bytes = Uint8Array.from([...beat, ...large, ...beat]);

@@ -22,9 +22,9 @@ export const EXAMPLE: readonly ExampleRecord[] = [
     name: "begin",
     fields: [
       { hex: "18 00 00 00", meaning: "24 payload bytes" },
-      { hex: "02 00 00 00", meaning: "type 2, begin" },
+      { hex: "02 09 0f 27", meaning: "type 2, begin, and the header check" },
       {
-        hex: "36 c6 ad f0 7f 64 23 6c",
+        hex: "55 0c 9d 0b 46 90 e0 a3",
         meaning: "xxh64 of the payload, seeded with the 8 bytes before",
       },
       { hex: "29 00 00 00 00 00 00 00", meaning: "from txid 41" },
@@ -37,8 +37,8 @@ export const EXAMPLE: readonly ExampleRecord[] = [
     name: "pages",
     fields: [
       { hex: "18 02 00 00", meaning: "536 payload bytes: a table of 24 and one page" },
-      { hex: "03 00 00 00", meaning: "type 3, pages" },
-      { hex: "09 98 60 d6 a5 29 73 97", meaning: "xxh64 of the table alone" },
+      { hex: "03 74 29 fa", meaning: "type 3, pages" },
+      { hex: "e8 7a 17 79 3c 88 22 d3", meaning: "xxh64 of the table alone" },
       { hex: "01 00 00 00", meaning: "1 page" },
       { hex: "00 02 00 00", meaning: "of 512 bytes" },
       { hex: "02 00 00 00 00 00 00 00", meaning: "page number 2, 4 bytes zero" },
@@ -54,8 +54,8 @@ export const EXAMPLE: readonly ExampleRecord[] = [
     name: "commit",
     fields: [
       { hex: "20 00 00 00", meaning: "32 payload bytes" },
-      { hex: "04 00 00 00", meaning: "type 4, commit" },
-      { hex: "3e fd 13 48 59 08 9b 2b", meaning: "xxh64 of the payload" },
+      { hex: "04 7b f9 a8", meaning: "type 4, commit" },
+      { hex: "a9 f4 26 b7 2f 62 cf f9", meaning: "xxh64 of the payload" },
       { hex: "ee ff c0 00 ee ff c0 00", meaning: "epoch 00c0ffee00c0ffee" },
       { hex: "2a 00 00 00 00 00 00 00", meaning: "txid 42" },
       { hex: "cc 71 32 04 c3 99 31 07", meaning: "hash of the database: XOR of its pages' hashes" },

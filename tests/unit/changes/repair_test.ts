@@ -247,3 +247,41 @@ Deno.test("findDifference() says why when the upstream's answer is not one", asy
     assert(wanted.length === 2);
   });
 });
+
+Deno.test("findDifference() does not take hashes that are missing for equal pages", async (t) => {
+  const count = BLOCK_PAGES + 10;
+  const ours = indexOf(Array.from({ length: count }, () => 1));
+  const theirs = sourceOf(indexOf(Array.from({ length: count }, () => 2)));
+  const records = async (request: HashesRequest): Promise<Bytes[]> => {
+    const all: Bytes[] = [];
+    for await (const bytes of theirs.hashes(request, signal)) all.push(bytes);
+    return all;
+  };
+  const [hello, page0, page1] = await records({ blocks: [0, 1] });
+  const [, blocks] = await records({});
+  const cases: [name: string, blocks: Bytes[], pages: Bytes[]][] = [
+    ["all blocks", [hello!], []],
+    ["the first pages", [hello!, blocks!], [hello!, page1!]],
+    ["the last pages", [hello!, blocks!], [hello!, page0!]],
+    ["pages twice", [hello!, blocks!], [hello!, page0!, page0!]],
+    ["blocks for pages", [hello!, blocks!], [hello!, blocks!, page1!]],
+    ["the hello", [blocks!], []],
+    ["a hello too many", [hello!, hello!, blocks!], []],
+  ];
+  for (const [name, first, second] of cases) {
+    await t.step(name, async () => {
+      const source: ChangeSource = {
+        changes: theirs.changes,
+        async *hashes(request) {
+          yield* await Promise.resolve(request.blocks === undefined ? first : second);
+        },
+        report: () => Promise.resolve(),
+      };
+      const error = await assertRejects(
+        () => findDifference(ours, source, signal, ignore),
+        /Broken stream/,
+      );
+      assertEquals(codeOf(error), "upstream");
+    });
+  }
+});

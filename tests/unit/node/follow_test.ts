@@ -30,7 +30,9 @@ const HELLO = encodeHello({
   txid: txid(1),
   hash: HASH,
 });
-const BEAT = encodeHeartbeat({ epoch: EPOCH, txid: txid(1), hash: HASH, staleMs: 0 });
+const beatAfter = (sent: number): Bytes =>
+  encodeHeartbeat({ epoch: EPOCH, txid: txid(1), hash: HASH, staleMs: 0, sent: txid(sent) });
+const BEAT = beatAfter(0);
 const BEGIN = encodeBegin({ from: txid(0), to: txid(2), pages: 0, pageCount: 0 });
 const COMMIT = encodeCommit({ epoch: EPOCH, txid: txid(2), hash: HASH, pageCount: 1, sent: 0 });
 /** An answer to somebody who is at 7, and one that ends before it begins. */
@@ -152,6 +154,7 @@ Deno.test({
         "begin",
         "abort",
       ]],
+      ["a heartbeat after an answer that was lost", [HELLO, beatAfter(2)], ["abort"]],
       ["smaller pages", [HELLO, BEGIN, pagesOf(256)], ["begin", "abort"]],
       ["larger pages", [HELLO, BEGIN, pagesOf(1024)], ["begin", "abort"]],
     ];

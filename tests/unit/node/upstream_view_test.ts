@@ -37,7 +37,7 @@ const commit = (id: number, epoch = EPOCH): Commit => ({
   sent: 1,
 });
 const beat = (id: number, epoch = EPOCH) =>
-  ({ type: "heartbeat", epoch, txid: txid(id), hash: HASH, staleMs: 0 }) as const;
+  ({ type: "heartbeat", epoch, txid: txid(id), hash: HASH, staleMs: 0, sent: txid(id) }) as const;
 
 /** A source that keeps the reports; each takes `takes` ms. */
 class Reported implements ChangeSource {
