@@ -2,7 +2,8 @@
  * Whether a node is healthy, from its status. Pure. May import: node/status.
  *
  * A database is healthy while it is live: a primary that serves without trouble, a replica that
- * streams and was known to be current not long ago, all hops up to the primary counted. With a limit
+ * streams without trouble and was known to be current not long ago, all hops up to the primary
+ * counted. With a limit
  * on lag that is all that counts, so a short break of the connection is forgiven.
  * @module
  */
@@ -39,8 +40,9 @@ function whyNot(database: DatabaseStatus, maxLagMs: number | undefined): string 
   const { state, upstream, readable } = database;
   const reason = database.reason ?? upstream?.error;
   if (state === "failed") return reason ?? "it cannot go on";
+  if (database.trouble !== undefined) return database.trouble;
   if (upstream === undefined) {
-    return state === "serving" ? database.reason : reason ?? `it is ${state}`;
+    return state === "serving" ? undefined : reason ?? `it is ${state}`;
   }
   if (!readable) return reason ?? `it is ${state}`;
   const { ms } = upstream.lag;

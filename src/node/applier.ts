@@ -23,6 +23,9 @@ import type { Counters } from "./counters.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import type { Target } from "./target.ts";
 
+/** From then on, checkpoints that fail are trouble that people are told of. */
+const STALL_MS = 3000;
+
 export interface ApplierOptions {
   readonly handle: DatabaseHandle;
   readonly index: PageIndex;
@@ -50,6 +53,8 @@ export class Applier implements Target {
   #header: WalIndexHeader;
   #checkpointing: Promise<void> | undefined;
   #backOffUntil = 0;
+  /** Checkpoints have failed since (monotonic), last so. */
+  #failing: { since: number; what: string } | undefined;
 
   /** Takes WRITE. @throws {LiveError} "busy" if somebody writes. */
   constructor(options: ApplierOptions, env: Env) {
@@ -145,6 +150,14 @@ export class Applier implements Target {
     this.#maintain();
   }
 
+  /** Why the log grows, a sentence; undefined while all is well. */
+  trouble(): string | undefined {
+    if (this.#failing === undefined) return undefined;
+    const { since, what } = this.#failing;
+    if (this.#env.clock.monotonic() - since < STALL_MS) return undefined;
+    return `no checkpoint of the replica's log succeeds, and it grows: ${what}`;
+  }
+
   /** Waits for the checkpoint and lets others write again (they are still kept out by the guard). */
   async close(): Promise<void> {
     await this.#checkpointing;
@@ -189,12 +202,19 @@ export class Applier implements Target {
     const result = await this.#handle.checkpoint("passive");
     counters.checkpoints++;
     counters.checkpointSeconds += (this.#env.clock.monotonic() - started) / 1000;
-    if (result?.rc === 0 && this.#handle.walIndex.backfilled >= target) return;
-    if (result !== undefined && result.rc !== 0) {
+    const rc = result?.rc ?? 0;
+    if (rc === 0) this.#failing = undefined;
+    else {
       counters.checkpointErrors++;
-      this.#env.log.warn("checkpoint failed", { code: result.rc });
+      this.#failed(`SQLite code ${rc}`);
     }
+    if (rc === 0 && this.#handle.walIndex.backfilled >= target) return;
     this.#backOffUntil = this.#env.clock.monotonic() + 1000; // a reader's mark is in the way
+  }
+
+  #failed(what: string): void {
+    if (this.#failing?.what !== what) this.#env.log.warn("checkpoint failed", { why: what });
+    this.#failing = { since: this.#failing?.since ?? this.#env.clock.monotonic(), what };
   }
 }
 

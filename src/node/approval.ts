@@ -100,7 +100,7 @@ export class Approval {
    */
   async ofRollbackMode(signal: AbortSignal): Promise<boolean> {
     const { path, view } = this.#parts;
-    using file = new PlainFile(path);
+    using file = PlainFile.open(path);
     const header = databaseHeader(file);
     if (header?.rollback !== true) return false;
     refuseUsed(path);

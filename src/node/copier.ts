@@ -11,7 +11,6 @@
 import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
-import type { ByteFile } from "../base/io.ts";
 import { ZERO_TXID } from "../base/types.ts";
 import type { Begin, Commit, Pages } from "../changes/records.ts";
 import { hashPage } from "../pages/hash.ts";
@@ -22,6 +21,7 @@ import {
   WAL_VERSION,
   WRITE_VERSION_BYTE,
 } from "../pages/page_reader.ts";
+import { PlainFile } from "./plain_file.ts";
 import { scanFile } from "./scan.ts";
 import type { Target } from "./target.ts";
 
@@ -65,12 +65,9 @@ export class Copier implements Target {
   /** Hashes what an interrupted copy left; the bytes that are there already. */
   async resume(env: Env, progress: (done: number, total: number) => void): Promise<void> {
     const { index } = this;
-    try {
-      index.resize(Math.floor(this.#file.statSync().size / index.pageSize));
-      await scanFile({ database: new PlainFile(this.#file) }, index, ZERO_TXID, env, progress);
-    } catch (error) {
-      throw diskError("read", this.#copyPath, error);
-    }
+    const database = new PlainFile(this.#file, this.#copyPath); // close() is ours
+    index.resize(Math.floor(database.size() / index.pageSize));
+    await scanFile({ database }, index, ZERO_TXID, env, progress);
   }
 
   // deno-lint-ignore require-await -- a Target may have to wait
@@ -246,31 +243,5 @@ function syncFolder(path: string): void {
     folder.syncSync();
   } catch (error) {
     throw diskError("fsync", path, error);
-  }
-}
-
-/** A plain descriptor as a ByteFile; only for files that no SQLite has open. */
-class PlainFile implements ByteFile {
-  constructor(private readonly file: Deno.FsFile) {}
-  read(into: Bytes, offset: number): boolean {
-    this.file.seekSync(offset, Deno.SeekMode.Start);
-    for (let done = 0; done < into.length;) {
-      const read = this.file.readSync(into.subarray(done));
-      if (read === null) {
-        into.fill(0, done);
-        return false;
-      }
-      done += read;
-    }
-    return true;
-  }
-  write(): void {
-    throw new LiveError("disk", "not used");
-  }
-  sync(): Promise<void> {
-    return this.file.sync();
-  }
-  size(): number {
-    return this.file.statSync().size;
   }
 }

@@ -173,13 +173,15 @@ export class Database {
     const index: PageIndex | undefined = this.#primary?.index ?? this.#replica?.opened?.index;
     const position = this.#primary?.position ?? this.#replica?.position;
     const id = this.#primary?.id ?? this.#replica?.id;
-    const reason = this.#reason ?? this.#primary?.trouble();
+    const trouble = this.#primary?.trouble() ?? this.#replica?.trouble();
+    const reason = this.#reason ?? trouble;
     const header = handle?.closed === false ? handle.walIndex.header() : undefined;
     return {
       path: this.options.path,
       role: this.role,
       state: this.#state,
       ...(reason === undefined ? {} : { reason }),
+      ...(trouble === undefined ? {} : { trouble }),
       readable: index !== undefined,
       ...(id === undefined ? {} : { id }),
       ...(position === undefined ? {} : position),

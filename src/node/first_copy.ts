@@ -41,8 +41,10 @@ export async function firstCopy(
   const { files, options, view, approval } = parts;
   const hello = await approval.hello(signal);
   let { id } = hello;
+  let promised = false;
   const copier = new Copier(options.path, files.folder, hello.pageSize, (commit) => {
     applyOwnership([`${files.folder}/copy`], options.ownership);
+    promised = true;
     parts.willBeAt(id, commit);
   });
   try {
@@ -70,7 +72,8 @@ export async function firstCopy(
   } finally {
     copier.close();
     view.endProgress();
-    if (!copier.done) files.forget(); // it may speak of a file that did not appear
+    // It speaks of a file that did not appear. That of an older file stays: a removal, too, may be lost.
+    if (promised && !copier.done) files.forget();
   }
 }
 

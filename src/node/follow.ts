@@ -123,7 +123,8 @@ class Grammar {
     if (type === "pages") {
       this.#must(record.pageSize === this.#hello!.pageSize, `pages of ${record.pageSize} bytes`);
     }
-    if (type === "heartbeat" && !this.#inAnswer) {
+    if (type === "heartbeat") {
+      this.#must(!this.#inAnswer, "a heartbeat inside an answer");
       this.#must(record.sent === this.#at, `the answer to ${record.sent} is lost`);
     }
     if (type === "commit") {

@@ -55,18 +55,21 @@ export class DatabaseHandle {
     if (checkpointLock === undefined) {
       throw new LiveError("busy", `Another process is checkpointing "${path}"`);
     }
+    let worker: Connection | undefined;
     try {
-      this.#worker = openWorker(path);
+      worker = openWorker(path);
+      this.pageSize = this.#readPageSize();
+      const info = Deno.statSync(path);
+      this.device = info.dev;
+      this.inode = info.ino ?? 0;
+      this.born = info.birthtime?.getTime() ?? 0;
+      this.#walInode = inodeOf(`${path}-wal`);
+      this.#worker = worker;
     } catch (error) {
+      worker?.close();
       checkpointLock[Symbol.dispose]();
       throw error;
     }
-    this.pageSize = this.#readPageSize();
-    const info = Deno.statSync(path);
-    this.device = info.dev;
-    this.inode = info.ino ?? 0;
-    this.born = info.birthtime?.getTime() ?? 0;
-    this.#walInode = inodeOf(`${path}-wal`);
   }
 
   /**
@@ -82,6 +85,7 @@ export class DatabaseHandle {
       control.value(READ_SOMETHING);
       const switchedToWal = control.value("PRAGMA journal_mode") !== "wal";
       if (switchedToWal) switchToWal(control);
+      control.refuseReadOnly();
       return { handle: new DatabaseHandle(real, control), switchedToWal };
     } catch (error) {
       control.close();
@@ -216,6 +220,7 @@ function openWorker(path: string): Connection {
   const worker = new Connection(path);
   try {
     worker.value(READ_SOMETHING);
+    worker.refuseReadOnly();
     worker.becomeWorker();
     worker.query("PRAGMA synchronous=NORMAL");
     worker.query("PRAGMA wal_autocheckpoint=0");

@@ -51,6 +51,11 @@ export class OpenReplica {
     this.#applier?.maintain();
   }
 
+  /** What fails for good although the stream goes on, a sentence; undefined while all is well. */
+  trouble(): string | undefined {
+    return this.#applier?.trouble();
+  }
+
   async close(): Promise<void> {
     await this.#applier?.close();
     await this.handle.close();

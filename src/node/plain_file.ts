@@ -9,45 +9,65 @@ import type { ByteFile } from "../base/io.ts";
 import { decodePageSize, isPageSize } from "../wal/format.ts";
 
 export class PlainFile implements ByteFile, Disposable {
-  readonly #file: Deno.FsFile;
+  constructor(private readonly file: Deno.FsFile, readonly path: string) {}
 
-  /** For reading. @throws {LiveError} "forbidden". */
-  constructor(path: string) {
+  /** For reading. @throws {LiveError} "not_ready" if it is not there, "forbidden", "disk". */
+  static open(path: string): PlainFile {
     try {
-      this.#file = Deno.openSync(path, { read: true });
+      return new PlainFile(Deno.openSync(path, { read: true }), path);
     } catch (error) {
-      throw new LiveError("forbidden", `Cannot read "${path}": ${messageOf(error)}`);
+      throw failed(path, error);
     }
   }
 
+  /** @throws {LiveError} "disk". */
   read(into: Bytes, offset: number): boolean {
-    this.#file.seekSync(offset, Deno.SeekMode.Start);
-    for (let done = 0; done < into.length;) {
-      const read = this.#file.readSync(into.subarray(done));
-      if (read === null) {
-        into.fill(0, done);
-        return false;
+    try {
+      this.file.seekSync(offset, Deno.SeekMode.Start);
+      for (let done = 0; done < into.length;) {
+        const read = this.file.readSync(into.subarray(done));
+        if (read === null) {
+          into.fill(0, done);
+          return false;
+        }
+        done += read;
       }
-      done += read;
+      return true;
+    } catch (error) {
+      throw failed(this.path, error);
     }
-    return true;
   }
 
   write(): void {
-    throw new LiveError("disk", "This file is only read");
+    throw new LiveError("disk", `"${this.path}" is only read`);
   }
 
   sync(): Promise<void> {
-    return this.#file.sync();
+    return this.file.sync();
   }
 
+  /** @throws {LiveError} "disk". */
   size(): number {
-    return this.#file.statSync().size;
+    try {
+      return this.file.statSync().size;
+    } catch (error) {
+      throw failed(this.path, error);
+    }
   }
 
   [Symbol.dispose](): void {
-    this.#file.close();
+    this.file.close();
   }
+}
+
+/** What a disk does is no bug: it is told, and tried again. */
+function failed(path: string, error: unknown): LiveError {
+  const code = error instanceof Deno.errors.NotFound
+    ? "not_ready"
+    : error instanceof Deno.errors.PermissionDenied
+    ? "forbidden"
+    : "disk";
+  return new LiveError(code, `Cannot read "${path}": ${messageOf(error)}`);
 }
 
 const MAGIC = "SQLite format 3\0";

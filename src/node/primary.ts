@@ -10,7 +10,7 @@
  * @module
  */
 import type { Env } from "../base/env.ts";
-import { codeOf, LiveError, messageOf } from "../base/errors.ts";
+import { codeOf, LiveError } from "../base/errors.ts";
 import type { DatabaseId, Epoch, Position } from "../base/types.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { PageReader } from "../pages/page_reader.ts";
@@ -22,6 +22,7 @@ import type { DatabaseHandle } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import type { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
+import { WatchedFile } from "./watched_file.ts";
 
 /** From then on, standing still is trouble that people are told of. */
 const STALL_MS = 3000;
@@ -57,10 +58,12 @@ export class Primary implements LocalDatabase, Checkpointed {
   readonly #parts: PrimaryParts;
   readonly #env: Env;
   readonly #checkpointer: Checkpointer;
+  readonly #database: WatchedFile;
   #header: WalIndexHeader;
   #failingSince: number | undefined;
   #lastCommit: number;
   #lastSave = 0;
+  #saveError: string | undefined;
   #unsaved = false;
   #badSince: number | undefined;
   #recovering = false;
@@ -80,8 +83,9 @@ export class Primary implements LocalDatabase, Checkpointed {
     this.#checkpointer = new Checkpointer(this, { soft, hard }, interval, env);
     this.#header = header;
     this.#lastCommit = env.clock.monotonic();
+    this.#database = new WatchedFile(this.handle.database);
     this.pages = new PageReader({
-      database: this.handle.database,
+      database: this.#database,
       wal: this.handle.wal,
       backfilled: () => this.handle.backfilled(),
     });
@@ -118,7 +122,7 @@ export class Primary implements LocalDatabase, Checkpointed {
       return "the wal-index header is broken, a writer died in it, and it cannot be recovered";
     }
     if (ms(this.#failingSince) > STALL_MS) return "the WAL cannot be read";
-    return this.#checkpointer.trouble();
+    return this.#database.trouble ?? this.#saveError ?? this.#checkpointer.trouble();
   }
 
   /** Reads what was committed since the last look. Never throws; true if there was something. */
@@ -161,7 +165,10 @@ export class Primary implements LocalDatabase, Checkpointed {
     if (this.#lost) return;
     if (this.handle.moved()) {
       this.#lose(new LiveError("not_ready", `"${this.handle.path}" was moved or replaced`));
-    } else if (this.#unsaved) this.#save();
+      return;
+    }
+    if (this.#unsaved) this.#save();
+    this.#database.retry();
   }
 
   /** Before the process ends. */
@@ -247,8 +254,11 @@ export class Primary implements LocalDatabase, Checkpointed {
     try {
       this.#parts.save(this);
       this.#unsaved = false;
+      this.#saveError = undefined;
     } catch (error) { // a full disk must not stop the stream; a restart then compares hashes
-      this.#env.log.warn("cannot write the state file", { error: messageOf(error) });
+      if (!(error instanceof LiveError)) throw error; // a bug
+      if (this.#saveError === undefined) this.#env.log.warn(error.message);
+      this.#saveError = error.message;
     }
     this.#lastSave = this.#env.clock.monotonic();
   }

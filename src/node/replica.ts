@@ -27,6 +27,7 @@ import type { DatabaseOptions } from "./options.ts";
 import type { State } from "./status.ts";
 import type { SavedState, SideFiles } from "./side_files.ts";
 import { UpstreamView } from "./upstream_view.ts";
+import { WatchedFile } from "./watched_file.ts";
 
 export interface ReplicaParts {
   readonly options: DatabaseOptions;
@@ -51,6 +52,8 @@ export class Replica {
   #stopFollowing: AbortController | undefined;
   #interrupted: LiveError | undefined;
   #syncing = false;
+  #syncError: string | undefined;
+  #served: WatchedFile | undefined;
   /** The file is not what we think it is: opened again as soon as nothing uses it. */
   #reopen: LiveError | undefined;
 
@@ -99,11 +102,17 @@ export class Replica {
     await this.#follow(signal);
   }
 
+  /** What fails for good although it streams, a sentence; undefined while all is well. */
+  trouble(): string | undefined {
+    return this.#open?.trouble() ?? this.#syncError ?? this.#served?.trouble;
+  }
+
   /** Once a second. */
   check(): void {
     const open = this.#open;
     if (open === undefined) return;
     open.maintain();
+    this.#served?.retry();
     if (open.handle.moved()) this.#stopFollowing?.abort();
     else void this.#makeDurable(open);
   }
@@ -118,7 +127,7 @@ export class Replica {
     const open = this.#open;
     this.#open = undefined;
     this.#source?.end(reason);
-    this.#source = undefined;
+    this.#source = this.#served = this.#syncError = undefined;
     this.#position = undefined;
     this.#ours = false;
     await open?.close();
@@ -243,7 +252,8 @@ export class Replica {
   #local(open: OpenReplica): LocalDatabase {
     const { handle, index } = open;
     const backfilled = (): number => handle.backfilled();
-    const pages = new PageReader({ database: handle.database, wal: handle.wal, backfilled });
+    const database = this.#served = new WatchedFile(handle.database);
+    const pages = new PageReader({ database, wal: handle.wal, backfilled });
     const position = (): Position => this.#position!;
     return {
       role: "replica",
@@ -332,9 +342,13 @@ export class Replica {
     this.#syncing = true;
     try {
       await open.handle.wal.sync();
+      this.#syncError = undefined;
       this.#parts.view.durableAt(at.txid, at.epoch);
     } catch (error) {
-      this.#env.log.warn("cannot fsync the replica's log", { error: messageOf(error) });
+      if (!(error instanceof LiveError)) throw error; // a bug
+      if (this.#open !== open) return; // closed meanwhile
+      if (this.#syncError === undefined) this.#env.log.warn(error.message);
+      this.#syncError = error.message;
     } finally {
       this.#syncing = false;
     }

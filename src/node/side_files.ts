@@ -107,11 +107,22 @@ export class SideFiles {
     this.#lock = undefined;
   }
 
-  /** The state of the last run; undefined if there is none or it is torn. */
+  /**
+   * The state of the last run; undefined if there is none or it is torn.
+   * @throws {LiveError} "disk" if it cannot be read: without it a node may not know its own file.
+   */
   load(): SavedState | undefined {
+    const path = `${this.folder}/state`;
+    let text: string;
     try {
-      const line = Deno.readTextFileSync(`${this.folder}/state`).split("\n", 1)[0] ?? "";
-      const state: SavedState = JSON.parse(line);
+      text = Deno.readTextFileSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      if (error instanceof Deno.errors.PermissionDenied) throw folderError(path, error);
+      throw new LiveError("disk", `Cannot read "${path}": ${messageOf(error)}`);
+    }
+    try {
+      const state: SavedState = JSON.parse(text.split("\n", 1)[0] ?? "");
       return state.format === 1 && typeof state.id === "string" ? state : undefined;
     } catch {
       return undefined;

@@ -82,6 +82,8 @@ export interface DatabaseStatus {
   readonly state: State;
   /** A sentence: what it waits for, or why it is not healthy. */
   readonly reason?: string;
+  /** A sentence: it is live, but something fails for good that needs a person. Not healthy. */
+  readonly trouble?: string;
   /** Readers of this node see a consistent copy (which may be old). */
   readonly readable: boolean;
   readonly id?: DatabaseId;

@@ -103,6 +103,16 @@ export class Connection {
     }
   }
 
+  /** After a read. @throws {LiveError} "forbidden" if SQLite could open one of the files for reading only. */
+  refuseReadOnly(): void {
+    if (this.#sqlite.live_read_only(this.handle) === 0) return;
+    throw new LiveError(
+      "forbidden",
+      `Cannot open "${this.path}", its -wal or its -shm for writing: a permission is missing, or ` +
+        "the disk failed",
+    );
+  }
+
   /** Makes this the worker: see live.c. The control connection must hold CKPT shared. */
   becomeWorker(): void {
     const rc = this.#sqlite.live_worker(this.handle);

@@ -43,6 +43,7 @@ const SYMBOLS = {
   // live.c
   live_worker: { parameters: ["pointer"], result: "i32" },
   live_file: { parameters: ["pointer", "i32"], result: "pointer" },
+  live_read_only: { parameters: ["pointer"], result: "i32" },
   live_read: { parameters: ["pointer", "buffer", "i32", "i64"], result: "i32" },
   live_write: { parameters: ["pointer", "buffer", "i32", "i64"], result: "i32" },
   live_sync: { parameters: ["pointer"], result: "i32", nonblocking: true },

@@ -64,6 +64,15 @@ LIVE_API sqlite3_file *live_file(sqlite3 *db, int wal){
   return f && f->pMethods ? f : 0;
 }
 
+/*
+** Nonzero if SQLite has opened the database, its WAL or the wal-index read-only, as it does when it
+** cannot open it for writing: also after a single I/O error, and then for good.
+*/
+LIVE_API int live_read_only(sqlite3 *db){
+  Pager *p = sqlite3BtreePager(db->aDb[0].pBt);
+  return p->readOnly || (p->pWal && p->pWal->readOnly);
+}
+
 LIVE_API int live_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at){
   return f->pMethods->xRead(f, p, n, at);
 }

@@ -26,7 +26,7 @@ for (const { role, targets, run } of SWEEPS) {
       const nths = Array.from({ length: AT_ONCE }, (_, nth) => first + nth);
       const name = `a ${role} survives I/O errors ${which} call ${nths.join(" or ")}`;
       scopedTest(name, async (scope) => {
-        const cases = casesOf(role, left, nths, lasting);
+        const cases = casesOf(left, nths, lasting);
         if (cases.length === 0) return; // nothing fired any more
         const outcomes = await run(scope, { writeMs: WRITE_MS, cases });
         sayOutcomes(name, outcomes);

@@ -25,7 +25,7 @@ export async function python(program: string, ...args: readonly string[]): Promi
 }
 
 /** A directory for `work`, gone afterwards. */
-export async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+export async function inFolder(work: (folder: string) => void | Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "litestream-live-unit-" });
   try {
     await work(folder);

@@ -92,102 +92,13 @@ export const PRIMARY_TARGETS: readonly Target[] = [
   { file: "-shm", on: "write", failure: "ENOSPC" },
 ];
 
-/** What does not hold yet; SHIM_OPEN_BUGS=1 runs these cases, too. */
-const OPEN_BUGS: readonly OpenBug[] = [
-  ...(["replica", "primary"] as const).flatMap((role) =>
-    (["", "-wal"] as const).map((file) => ({
-      role,
-      file,
-      on: "open" as const,
-      since: 2,
-      why: "SQLite opens read-only what it cannot open for writing: no checkpoint until a restart",
-    }))
-  ),
-  {
-    role: "primary",
-    file: "",
-    on: "read",
-    lasting: true,
-    why: "GET /health of a primary does not tell that pages of its file cannot be read",
-  },
-  {
-    role: "replica",
-    file: "",
-    on: "read",
-    why: "node/plain_file.ts throws a plain Error: the whole node stops as if it were a bug",
-  },
-  ...(["write", "sync"] as const).map((on) => ({
-    role: "replica" as const,
-    file: "" as const,
-    on,
-    lasting: true,
-    why: "GET /health does not tell that no checkpoint of a replica succeeds: its log grows",
-  })),
-  ...([{ file: "-live/copy", on: "unlink" }, { file: "/", on: "sync" }] as const).map((one) => ({
-    ...one,
-    role: "replica" as const,
-    why: "node/first_copy.ts forgets the state although the file has appeared: may be refused",
-  })),
-  {
-    role: "replica",
-    file: "-wal",
-    on: "read",
-    lasting: true,
-    why: "GET /health does not tell that a replica's log cannot be read for a checkpoint",
-  },
-  {
-    role: "replica",
-    file: "-wal",
-    on: "sync",
-    lasting: true,
-    why: "GET /health does not tell that a replica's log cannot be fsynced nor checkpointed",
-  },
-  ...(["replica", "primary"] as const).map((role) => ({
-    role,
-    file: "-live/state" as const,
-    on: "open" as const,
-    why: "SideFiles.load() takes an error for no state: another id, and replicas may refuse",
-  })),
-  ...(["replica", "primary"] as const).map((role) => ({
-    role,
-    file: "-shm" as const,
-    on: "open" as const,
-    why: "node/handle.ts leaks the worker when its constructor fails: read-only -shm for good",
-  })),
-  {
-    role: "primary",
-    file: "-live/state",
-    lasting: true,
-    why: "GET /health does not tell that the state cannot be written",
-  },
-];
-
-type Role = "primary" | "replica";
-
-interface OpenBug extends Partial<Case> {
-  readonly role: Role;
-  /** From this n on. */
-  readonly since?: number;
-  readonly why: string;
-}
-
-/** Each target with each of `nths`, without those that are known to fail. */
+/** Each target with each of `nths`. */
 export function casesOf(
-  role: Role,
   targets: readonly Target[],
   nths: readonly number[],
   lasting: boolean,
 ): Case[] {
-  const all = targets.flatMap((target) => nths.map((nth): Case => ({ ...target, nth, lasting })));
-  if (Deno.env.has("SHIM_OPEN_BUGS")) return all;
-  return all.filter((one) => !OPEN_BUGS.some((bug) => bug.role === role && isLike(one, bug)));
-}
-
-function isLike(one: Case, bug: OpenBug): boolean {
-  const { file, on, lasting, since = 1 } = bug;
-  if (one.nth < since) return false;
-  return [file ?? one.file, on ?? one.on, lasting ?? one.lasting].join() ===
-    [one.file, one.on, one.lasting].join();
+  return targets.flatMap((target) => nths.map((nth): Case => ({ ...target, nth, lasting })));
 }
 
 /** A case in few words. */

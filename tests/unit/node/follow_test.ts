@@ -155,6 +155,7 @@ Deno.test({
         "abort",
       ]],
       ["a heartbeat after an answer that was lost", [HELLO, beatAfter(2)], ["abort"]],
+      ["a heartbeat after a commit that was lost", [HELLO, BEGIN, BEAT], ["begin", "abort"]],
       ["smaller pages", [HELLO, BEGIN, pagesOf(256)], ["begin", "abort"]],
       ["larger pages", [HELLO, BEGIN, pagesOf(1024)], ["begin", "abort"]],
     ];

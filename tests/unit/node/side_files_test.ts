@@ -187,3 +187,15 @@ Deno.test("bootId() is the same each time", () => {
   assertMatch(bootId(), /^[0-9a-f-]{36}$/);
   assert(bootId() === bootId());
 });
+
+Deno.test("side files: a state that cannot be read is an error, one that is missing or torn is none", () =>
+  withFiles((files) => {
+    assertEquals(files.load(), undefined);
+    Deno.writeTextFileSync(`${files.folder}/state`, '{"format":1,"id');
+    assertEquals(files.load(), undefined);
+    Deno.removeSync(`${files.folder}/state`);
+    Deno.mkdirSync(`${files.folder}/state`); // reading it fails, also for root
+    const error = assertThrows(() => files.load());
+    assertEquals(codeOf(error), "disk");
+    assertMatch(String(error), /Cannot read ".*\/state": /);
+  }));

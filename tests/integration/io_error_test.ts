@@ -24,12 +24,12 @@ for (const lasting of [false, true]) {
   const nths = lasting ? [2] : [1, 4];
 
   scopedTest(`a replica survives I/O errors ${which}`, async (scope) => {
-    const cases = casesOf("replica", REPLICA_TARGETS, nths, lasting);
+    const cases = casesOf(REPLICA_TARGETS, nths, lasting);
     assertFired(await replicaFaults(scope, { writeMs: WRITE_MS, cases }));
   });
 
   scopedTest(`a primary survives I/O errors ${which}`, async (scope) => {
-    const cases = casesOf("primary", PRIMARY_TARGETS, nths, lasting);
+    const cases = casesOf(PRIMARY_TARGETS, nths, lasting);
     assertFired(await primaryFaults(scope, { writeMs: WRITE_MS, cases }));
   });
 }
