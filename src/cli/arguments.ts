@@ -30,6 +30,7 @@ export type Invocation =
 export interface Flags {
   readonly config?: string;
   readonly addr?: string;
+  readonly exec?: string;
   readonly expandEnv: boolean;
   readonly logLevel?: string;
   readonly logFormat?: string;
@@ -95,6 +96,7 @@ function commands(take: (invocation: Invocation) => void): Command {
     .argument("[path]", "a database, instead of a config file")
     .argument("[url]", "its upstream: this makes it a replica")
     .option("--addr <address>", 'where to listen: ":9090", "127.0.0.1:9090", "[::1]:0"')
+    .option("--exec <command>", "run this once every replica can be read; its exit code is ours")
     .option("--log-level <level>", "debug, info, warn or error (default: info)")
     .option("--log-format <format>", "text or json (default: text)")
     .action((path: string | undefined, url: string | undefined, options) => {
@@ -147,6 +149,7 @@ function flagsOf(options: Readonly<Record<string, unknown>>): Flags {
     ...NO_FLAGS,
     ...text("config"),
     ...text("addr"),
+    ...text("exec"),
     ...text("logLevel"),
     ...text("logFormat"),
     expandEnv: options["expandEnv"] !== false,

@@ -18,7 +18,8 @@ import {
 } from "../node/options.ts";
 import { parseAddr, parseUpstreamUrl } from "./address.ts";
 import { expandTree, type Lookup } from "./expand.ts";
-import { type ConfigFlags, flagAddr, type LoadedConfig, logOptions } from "./loaded.ts";
+import { parseCommand } from "./command.ts";
+import { type ConfigFlags, flagAddr, flagExec, type LoadedConfig, logOptions } from "./loaded.ts";
 import { problem } from "./place.ts";
 import { checkKeys, Section } from "./schema.ts";
 import {
@@ -127,9 +128,12 @@ export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
   checkEachOnce(sections, databases);
   const node = readNode(root, options);
   if (node.addr === undefined) checkNoPrimary(sections, databases);
+  const written = root.read("exec", parseCommand);
+  const exec = flagExec(options) ?? written;
   return {
     options: { databases, ...node },
     log: logOptions(options, root),
+    ...(exec && { exec }),
     notes: [root, ...sections].flatMap((section) => section.notes()),
     path,
   };

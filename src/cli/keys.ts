@@ -17,6 +17,7 @@ export const BOOLEANS = ["true", "false"] as const;
 export type KeyType =
   | "address"
   | "choice"
+  | "command"
   | "duration"
   | "integer"
   | "mode"
@@ -62,6 +63,14 @@ export const KEYS: readonly ConfigKey[] = [
     required: true,
     example: "$LIVE_TOKEN",
     help: "What clients must send as `Authorization: Bearer …` for everything but /health.",
+  },
+  {
+    name: "exec",
+    type: "command",
+    example: "/usr/local/bin/app --port 8080",
+    help:
+      "The application: started once every replica of this file can be read, and its exit code " +
+      "is this program's; run without a shell.",
   },
   {
     name: "log-level",
@@ -194,11 +203,6 @@ const BACKUP = "belongs to a backup, which is out of scope here; remove it and r
 const NO_POLLING = "is of Litestream 0.5, which polls; commits are pushed here, so remove it";
 
 export const REFUSED_KEYS: readonly RefusedKey[] = [
-  ...refuse(
-    "Litestream 0.4",
-    "is not supported yet; start the application after GET /health answers 200",
-    "exec",
-  ),
   ...refuse("Litestream 0.4", BACKUP, "dbs[].replicas access-key-id secret-access-key"),
   ...refuse(
     "Litestream 0.4",

@@ -11,6 +11,7 @@ import { HttpSource } from "../http/client.ts";
 import { Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
 import { Node } from "../node/node.ts";
+import { Application } from "./application.ts";
 import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
 import {
   hasOpenBind,
@@ -28,6 +29,7 @@ import { parseNamed } from "./place.ts";
 import { showStatus } from "./status.ts";
 import { listDatabases } from "./databases.ts";
 import { openLog, writeStderr } from "./log.ts";
+import { reloader } from "./reload.ts";
 
 export const VERSION: string = config.version;
 
@@ -58,7 +60,7 @@ async function run(invocation: Invocation): Promise<number> {
       print(await listDatabases(load([], invocation.flags), invocation.json));
       return 0;
     case "replicate":
-      return await replicate(load(invocation.paths, invocation.flags));
+      return await replicate(() => load(invocation.paths, invocation.flags));
   }
 }
 
@@ -102,8 +104,9 @@ function load(paths: readonly string[], flags: Flags): LoadedConfig {
   return optionsFromArguments(paths, flags, machine);
 }
 
-async function replicate(loaded: LoadedConfig): Promise<number> {
-  const { options, log: logOptions, notes, path } = loaded;
+async function replicate(load: () => LoadedConfig): Promise<number> {
+  const loaded = load();
+  const { options, log: logOptions, notes, path, exec } = loaded;
   const colours = logOptions.format === "text" && Deno.stderr.isTerminal() &&
     Deno.env.get("NO_COLOR") === undefined;
   const log = openLog({ ...logOptions, colours, write: writeStderr });
@@ -112,36 +115,57 @@ async function replicate(loaded: LoadedConfig): Promise<number> {
   log.info("litestream-live", { version: VERSION, pid: Deno.pid, config: path });
   for (const note of notes) log.warn("config", { note });
 
-  const stop = stopOnSignals(log);
+  const stop = new AbortController();
   const node = new Node(options, connect, VERSION, env);
+  const application = exec === undefined ? undefined : new Application(exec, node, env);
+  listenToSignals(stop, application, log);
   const { addr, token } = options;
   if (addr !== undefined) {
     const server = new Server(node, token === undefined ? {} : { token }, env);
-    log.info("listening", { addr: server.listen(addr, stop) });
+    log.info("listening", { addr: server.listen(addr, stop.signal) });
     if (token === undefined && hasOpenBind(addr)) {
       log.warn("ANYBODY who can reach this address can read every database: set auth.token", {
         addr: addr.hostname,
       });
     }
   }
-  await node.run(stop);
+  const stopped = node.run(stop.signal);
+  const reload = reloader({ running: loaded, node, log, load });
+  // SIGHUP has two senders: who wants a reload, and the system when a terminal was closed.
+  const onTerminal = Deno.stderr.isTerminal();
+  Deno.addSignalListener("SIGHUP", () => {
+    if (onTerminal && !Deno.stderr.isTerminal()) stop.abort();
+    else void reload();
+  });
+  const code = await application?.run(stop.signal).finally(() => stop.abort()) ?? 0;
+  await stopped;
   log.info("stopped");
-  return 0;
+  return code;
 }
 
 const connect: Connect = (upstream, env, onChain) => new HttpSource({ ...upstream, onChain }, env);
 
-/** Aborts at the first SIGINT or SIGTERM; the second ends the process at once. */
-function stopOnSignals(log: Log): AbortSignal {
-  const stop = new AbortController();
+/**
+ * SIGINT and SIGTERM: the first aborts, the second ends the process at once. While an application runs
+ * they are for it, and so are some others: the node stops when it has ended.
+ */
+function listenToSignals(
+  stop: AbortController,
+  application: Application | undefined,
+  log: Log,
+): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
+      if (application?.signal(signal) === true) return;
       if (stop.signal.aborted) Deno.exit(signal === "SIGINT" ? 130 : 143);
       log.info("stopping", { signal });
       stop.abort();
     });
   }
-  return stop.signal;
+  if (application === undefined) return;
+  for (const signal of ["SIGQUIT", "SIGUSR1", "SIGUSR2"] as const) {
+    Deno.addSignalListener(signal, () => application.signal(signal));
+  }
 }
 
 /** A bug ends the process: a wrong byte is worse than a restart. */

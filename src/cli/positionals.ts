@@ -5,7 +5,7 @@
  */
 import { DATABASE_DEFAULTS, type DatabaseOptions } from "../node/options.ts";
 import { parseUpstreamUrl } from "./address.ts";
-import { type ConfigFlags, flagAddr, type LoadedConfig, logOptions } from "./loaded.ts";
+import { type ConfigFlags, flagAddr, flagExec, type LoadedConfig, logOptions } from "./loaded.ts";
 import { parseNamed, problem, show } from "./place.ts";
 import { resolvePath, showUrl, type Surroundings } from "./values.ts";
 
@@ -32,9 +32,11 @@ export function optionsFromArguments(
         "add -addr :9090, or the URL of an upstream",
     );
   }
+  const exec = flagExec(flags);
   return {
     options: { databases: [options], ...(addr && { addr }) },
     log: logOptions(flags),
+    ...(exec && { exec }),
     notes: [],
     path: "command line",
   };

@@ -122,6 +122,25 @@ export class Database {
     this.#primary?.flush();
   }
 
+  /** After run() has ended, where the process goes on: gives all files and locks up. */
+  async close(): Promise<void> {
+    const reason = new LiveError("not_ready", "This node does not serve this database any more");
+    this.#primary?.end(reason);
+    await this.#primary?.handle.close();
+    this.#primary = undefined;
+    await this.#replica?.close(reason);
+    this.#files.release();
+  }
+
+  /** Every connected replica has received what this node has seen. */
+  drained(): boolean {
+    const txid = this.#primary?.position.txid ?? this.#replica?.position?.txid;
+    if (txid === undefined) return true;
+    return this.downstreams.status().every(({ connected, received }) =>
+      !connected || received >= txid
+    );
+  }
+
   /** The slow timer: several times a second when idle. */
   tick(): void {
     this.#waker?.poke();
@@ -234,7 +253,7 @@ export class Database {
     const reason = await ended;
     waker.stop();
     this.#waker = undefined;
-    if (reason === undefined) return; // the process ends: no close, nothing is unlinked
+    if (reason === undefined) return; // the process ends, or close() follows
     this.#primary = undefined;
     await primary.handle.close();
     throw reason;

@@ -1,13 +1,13 @@
 /**
- * Every database of a config: start, one slow timer for all, status, stop. May import: base/,
- * sqlite/process, changes/, node/.
+ * Every database of a config: start, one slow timer for all, another config, status, stop. May
+ * import: base/, sqlite/process, changes/, node/.
  * @module
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { watchdog } from "../sqlite/process.ts";
 import { type Connect, Database } from "./database.ts";
-import type { NodeOptions } from "./options.ts";
+import type { DatabaseOptions, NodeOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
 
 /** Idle, each look of each database; an event or a busy database looks sooner. */
@@ -15,20 +15,44 @@ const TICK_MS = 250;
 const TICKS_PER_CHECK = 4;
 /** A node whose event loop stands still for so long ends itself. */
 const WATCHDOG_S = 15;
+const DRAIN_LOOK_MS = 10;
+
+/** A database while it runs. */
+interface Running {
+  readonly leave: AbortController;
+  /** Resolves when it has stopped. */
+  readonly done: Promise<void>;
+}
+
+/** What a new config changes, by path. */
+export interface Reloaded {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** Stopped and started again with other options. */
+  readonly changed: readonly string[];
+}
 
 export class Node {
-  readonly databases: readonly Database[];
+  readonly #connect: Connect;
   readonly #env: Env;
   readonly #version: string;
   readonly #started: number;
+  #databases: readonly Database[];
+  readonly #running = new Map<Database, Running>();
+  #bug: (error: unknown) => void = () => {};
+  #signal: AbortSignal | undefined;
 
   constructor(options: NodeOptions, connect: Connect, version: string, env: Env) {
+    this.#connect = connect;
     this.#env = env;
     this.#version = version;
     this.#started = env.clock.monotonic();
-    this.databases = options.databases.map((database) => {
-      return new Database(database, connect, env);
-    });
+    this.#databases = options.databases.map((database) => this.#make(database));
+  }
+
+  /** In the order of the config. */
+  get databases(): readonly Database[] {
+    return this.#databases;
   }
 
   /** Runs until `signal` aborts and everything has stopped. */
@@ -37,24 +61,97 @@ export class Node {
     let cancel = (): void => {};
     const tick = (): void => {
       watchdog(WATCHDOG_S);
-      for (const database of this.databases) database.tick();
+      for (const database of this.#databases) database.tick();
       if (++ticks % TICKS_PER_CHECK === 0) {
-        for (const database of this.databases) database.check();
+        for (const database of this.#databases) database.check();
       }
       cancel = this.#env.clock.after(TICK_MS, tick);
     };
     tick();
+    this.#signal = signal;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#bug = reject;
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+    for (const database of this.#databases) this.#start(database, signal);
     try {
-      await Promise.all(this.databases.map((database) => database.run(signal)));
+      await promise;
+      await Promise.all([...this.#running.values()].map(({ done }) => done));
     } finally {
       cancel();
       watchdog(0);
     }
   }
 
+  /**
+   * Goes on with these databases instead, while run() runs. What is the same in both is not touched;
+   * what is not named any more gives its files and locks up.
+   */
+  async reload(wanted: readonly DatabaseOptions[]): Promise<Reloaded> {
+    const signal = this.#signal!;
+    const kept = (options: DatabaseOptions): Database | undefined =>
+      this.#databases.find((database) => sameOptions(database.options, options));
+    const before = this.#databases.map(({ options }) => options.path);
+    const next = wanted.map((options) => kept(options) ?? this.#make(options));
+    const gone = this.#databases.filter((database) => !next.includes(database));
+    const fresh = next.filter((database) => !this.#databases.includes(database));
+    this.#databases = next;
+    await Promise.all(gone.map((database) => this.#end(database)));
+    for (const database of fresh) this.#start(database, signal);
+    const paths = (databases: readonly Database[]): string[] =>
+      databases.map(({ options }) => options.path);
+    const changed = paths(fresh).filter((path) => before.includes(path));
+    return {
+      added: paths(fresh).filter((path) => !changed.includes(path)),
+      removed: paths(gone).filter((path) => !changed.includes(path)),
+      changed,
+    };
+  }
+
+  /** Why an application would not find its replicas, a sentence; undefined once all can be read. */
+  unreadable(): string | undefined {
+    for (const database of this.#databases) {
+      const { path, role, readable, state, reason } = database.status();
+      if (role === "primary" || readable) continue;
+      return `"${path}" is ${state}${reason === undefined ? "" : `: ${reason}`}`;
+    }
+    return undefined;
+  }
+
+  /** Until every connected replica has received what is committed now, or `limitMs` have passed. */
+  async drain(limitMs: number): Promise<boolean> {
+    const { clock } = this.#env;
+    const until = clock.monotonic() + limitMs;
+    for (const database of this.#databases) database.tick();
+    while (!this.#databases.every((database) => database.drained())) {
+      if (clock.monotonic() >= until) return false;
+      await clock.sleep(DRAIN_LOOK_MS);
+    }
+    return true;
+  }
+
+  #make(options: DatabaseOptions): Database {
+    return new Database(options, this.#connect, this.#env);
+  }
+
+  #start(database: Database, signal: AbortSignal): void {
+    const leave = new AbortController();
+    const done = database.run(AbortSignal.any([signal, leave.signal]));
+    done.catch((error) => this.#bug(error)); // run() throws it
+    this.#running.set(database, { leave, done });
+  }
+
+  async #end(database: Database): Promise<void> {
+    const running = this.#running.get(database)!;
+    running.leave.abort();
+    await running.done;
+    await database.close();
+    this.#running.delete(database);
+  }
+
   /** Paths are compared as written. @throws {LiveError} "not_found". */
   database(path: string): Database {
-    const found = this.databases.find((database) => database.options.path === path);
+    const found = this.#databases.find((database) => database.options.path === path);
     if (found !== undefined) return found;
     throw new LiveError("not_found", "No database of this path is served here");
   }
@@ -64,7 +161,12 @@ export class Node {
       version: this.#version,
       pid: Deno.pid,
       uptimeMs: Math.round(this.#env.clock.monotonic() - this.#started),
-      databases: this.databases.map((database) => database.status()),
+      databases: this.#databases.map((database) => database.status()),
     };
   }
+}
+
+/** Both come from the same parser, which writes their keys in one order. */
+function sameOptions(a: DatabaseOptions, b: DatabaseOptions): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -275,10 +275,15 @@ export class Primary implements LocalDatabase, Checkpointed {
     this.#lose(error);
   }
 
+  /** Ends the streams; the handle may be closed then. */
+  end(reason: LiveError): void {
+    this.#lost = true;
+    this.source.end(reason);
+  }
+
   #lose(reason: LiveError): void {
     if (this.#lost) return;
-    this.#lost = true;
-    this.source.end(new LiveError("not_ready", "The database is being opened again"));
+    this.end(new LiveError("not_ready", "The database is being opened again"));
     this.#parts.lost(reason);
   }
 }

@@ -54,7 +54,7 @@ export class LiveNode implements AsyncDisposable {
   /** "host:port" as configured, or as the log said when it was port 0. */
   address: string | undefined;
   readonly #configPath: string;
-  readonly #config: NodeConfig;
+  #config: NodeConfig;
   #child: Child | undefined;
 
   constructor(configPath: string, readonly name: string, config: NodeConfig) {
@@ -125,6 +125,13 @@ export class LiveNode implements AsyncDisposable {
     void this.#child.exited.then(({ code, signal }) => {
       this.log.push(`exited with ${signal ?? `code ${code}`}`);
     });
+  }
+
+  /** Writes another config and lets the node read it. `addr` stays. */
+  reload(config: NodeConfig): void {
+    this.#config = config;
+    Deno.writeTextFileSync(this.#configPath, this.#yaml());
+    this.child.signal("SIGHUP");
   }
 
   /** Port 0 is chosen by the system and told in the log; a restart takes the same again. */

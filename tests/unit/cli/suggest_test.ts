@@ -37,7 +37,7 @@ Deno.test("closest() finds what was meant, or nothing", async (t) => {
 });
 
 Deno.test("childrenOf() lists the keys of one level", () => {
-  assertEquals(childrenOf(""), ["addr", "auth", "log-level", "log-format", "dbs"]);
+  assertEquals(childrenOf(""), ["addr", "auth", "exec", "log-level", "log-format", "dbs"]);
   assertEquals(childrenOf("auth"), ["token"]);
   assertEquals(childrenOf("dbs[].upstream"), ["url", "path", "token"]);
   assertEquals(childrenOf("dbs[]").includes("upstream"), true);
@@ -58,7 +58,6 @@ Deno.test("whyUnknown() says where a key belongs or what was meant", async (t) =
     ["", "token", /did you mean auth\.token or dbs\[\]\.upstream\.token\?/],
     ["", "upsteam", /did you mean dbs\[\]\.upstream\?/],
     ["", "auth.token", /is a path of keys; write auth: and below it, indented, token:/],
-    ["", "exec", /not supported yet; start the application after GET \/health answers 200/],
     ["dbs[]", "replicas", /backup, which is out of scope.*run Litestream beside/],
     ["", "replicas", /backup, which is out of scope/],
     ["", "access-key-id", /backup, which is out of scope/],
