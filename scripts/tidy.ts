@@ -62,6 +62,7 @@ const BANS: readonly Ban[] = [
       "src/cli/config.ts": "reads the config file",
       "src/node/copier.ts": "the first copy's temporary file, closed before SQLite opens it",
       "src/node/plain_file.ts": "a file that no SQLite of this process has open",
+      "src/node/position_file.ts": "`<db>-live/position`",
       "src/node/proc_locks.ts": "/proc/locks",
       "src/node/side_files.ts": "lock and state in `<db>-live/`, never the database",
       "src/sqlite/assets.ts": "the library inside the executable",

@@ -22,6 +22,16 @@ export type Invocation =
     readonly watch: boolean;
     readonly flags: Flags;
   }
+  | {
+    readonly command: "wait";
+    readonly url?: string;
+    readonly token?: string;
+    readonly path?: string;
+    readonly json: boolean;
+    /** As /wait takes them. */
+    readonly query: Readonly<Partial<Record<"txid" | "timeout" | "replicas" | "for", string>>>;
+    readonly flags: Flags;
+  }
   | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
   /** Help was asked for: print it. */
@@ -126,6 +136,30 @@ function commands(take: (invocation: Invocation) => void): Command {
       };
       take({ command: "status", ...given, json, watch, flags: flagsOf(options) });
     });
+  withConfig(program.command("wait"))
+    .description("Wait until a transaction is at a node, or at its replicas; print where it is.")
+    .argument("[url]", "the node, instead of the one of a config file")
+    .option("--path <path>", "the database, where the node has several")
+    .option("--txid <txid>", "txid or epoch/txid (default: what is newest at the node now)")
+    .option("--timeout <duration>", "at most 10m (default: 10s)")
+    .option("--replicas <count>", "wait for so many of its replicas, not for the node")
+    .option("--for <stage>", "of replicas: received, durable or applied (default: applied)")
+    .option(
+      "--token <token>",
+      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
+    )
+    .option("--json", "what /wait answers")
+    .action((url: string | undefined, options) => {
+      const { token, path, json = false, txid, timeout, replicas, for: stage } = options;
+      const query = present({ txid, timeout, replicas, for: stage });
+      take({
+        command: "wait",
+        ...present({ url, token, path }),
+        json,
+        query,
+        flags: flagsOf(options),
+      });
+    });
   program.command("accept")
     .description("Let a refused file at a replica's path be replaced; the old one is kept aside.")
     .argument("<path>", "the replica's database")
@@ -140,6 +174,14 @@ function withConfig(command: Command): Command {
   return command
     .option("--config <file>", "the config file")
     .option("--no-expand-env", "leave $VAR in the config file as it is");
+}
+
+/** Without what was not given. */
+function present<T extends Readonly<Record<string, string | undefined>>>(
+  given: T,
+): { readonly [K in keyof T]?: string } {
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { readonly [K in keyof T]?: string };
 }
 
 function flagsOf(options: Readonly<Record<string, unknown>>): Flags {

@@ -25,13 +25,34 @@ export function addressOf({ addr, token }: NodeOptions): NodeAddress {
 }
 
 /** @throws {LiveError} "upstream" with a sentence if there is no answer. */
-export async function askStatus({ url, token }: NodeAddress): Promise<StatusJson> {
+export async function askStatus(node: NodeAddress): Promise<StatusJson> {
+  const { status, body } = await ask(node, ENDPOINTS.status.path, LIMIT_MS);
+  if (status === 200) return body;
+  throw new LiveError("upstream", `${node.url} is no litestream-live: it answers ${status}`);
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The JSON that a node answers, whatever the status. `target` is a path with its query.
+ * @throws {LiveError} "upstream" if there is no answer or no JSON, "unauthorized".
+ */
+export async function ask(
+  { url, token }: NodeAddress,
+  target: string,
+  limitMs: number,
+): Promise<Answer> {
   let response: Response;
+  let text: string;
   try {
-    response = await fetch(new URL(ENDPOINTS.status.path, url), {
+    response = await fetch(new URL(target, url), {
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(LIMIT_MS),
+      signal: AbortSignal.timeout(limitMs),
     });
+    text = await response.text();
   } catch (error) {
     const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "");
     throw new LiveError(
@@ -39,15 +60,15 @@ export async function askStatus({ url, token }: NodeAddress): Promise<StatusJson
       `No node answers at ${url}: ${reason.replace("client error (Connect): ", "")}`,
     );
   }
-  const text = await response.text();
-  if (response.status === 401) {
+  const { status } = response;
+  if (status === 401) {
     throw new LiveError("unauthorized", `${url} wants a token: use -config, or -token`);
   }
   try {
-    const status: unknown = JSON.parse(text);
-    if (response.ok && typeof status === "object" && status !== null) return status;
+    const body: unknown = JSON.parse(text);
+    if (typeof body === "object" && body !== null) return { status, body: { ...body } };
   } catch { /* not JSON: another program */ }
-  throw new LiveError("upstream", `${url} is no litestream-live: it answers ${response.status}`);
+  throw new LiveError("upstream", `${url} is no litestream-live: it answers ${status}`);
 }
 
 function here(addr: ListenAddress): string {

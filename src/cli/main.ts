@@ -10,6 +10,7 @@ import { exitCode, LiveError, messageOf } from "../base/errors.ts";
 import { HttpSource } from "../http/client.ts";
 import { Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
+import type { NodeOptions } from "../node/options.ts";
 import { Node } from "../node/node.ts";
 import { Application } from "./application.ts";
 import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
@@ -27,6 +28,7 @@ import { parseUpstreamUrl } from "./address.ts";
 import { addressOf } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { showStatus } from "./status.ts";
+import { waitAt } from "./wait.ts";
 import { listDatabases } from "./databases.ts";
 import { openLog, writeStderr } from "./log.ts";
 import { reloader } from "./reload.ts";
@@ -54,6 +56,8 @@ async function run(invocation: Invocation): Promise<number> {
       return 0;
     case "status":
       return await status(invocation);
+    case "wait":
+      return await wait(invocation);
     case "accept":
       return accept(invocation.path);
     case "databases":
@@ -76,6 +80,27 @@ async function status(asked: Extract<Invocation, { command: "status" }>): Promis
   if (watch) Deno.addSignalListener("SIGINT", () => stop.abort());
   await showStatus({ node, json, watch }, { isTerminal, colours, print }, systemClock, stop.signal);
   return 0;
+}
+
+async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {
+  const { url, flags, json, query } = asked;
+  const loaded = url === undefined ? load([], flags).options : undefined;
+  const there = url === undefined ? undefined : parseNamed("the URL", () => parseUpstreamUrl(url));
+  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
+  const node = loaded === undefined
+    ? { url: there!.url, ...(token !== undefined && { token }) }
+    : addressOf(loaded);
+  const path = asked.path ?? there?.path ?? onlyPath(loaded);
+  const waited = await waitAt({ node, path, query: { ...query } }, systemClock);
+  print(json ? `${JSON.stringify(waited.json)}\n` : waited.line);
+  return waited.code;
+}
+
+/** @throws {LiveError} "config" unless there is one database alone. */
+function onlyPath(loaded: NodeOptions | undefined): string {
+  const [first, ...others] = loaded?.databases ?? [];
+  if (first !== undefined && others.length === 0) return first.path;
+  throw new LiveError("config", "-path: which database? Write -path /data/db");
 }
 
 /** Notes that the refused file of a replica may be replaced; the node that runs does it. */

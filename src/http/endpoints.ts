@@ -40,6 +40,27 @@ export const ENDPOINTS = {
     needs: "token",
     sentence: "Prometheus metrics.",
   },
+  position: {
+    method: "GET",
+    path: "/position",
+    query: { path: DATABASE },
+    needs: "token",
+    sentence: "Epoch and txid of what is committed and readable on this node now (JSON).",
+  },
+  wait: {
+    method: "GET",
+    path: "/wait",
+    query: {
+      path: DATABASE,
+      txid: "txid or epoch/txid; what is newest here now if it is not given",
+      timeout: "a duration, at most 10m; 10s if it is not given",
+      replicas: "wait for so many replicas of this node, not for itself",
+      for: "what they must have done: received, durable or applied (the default)",
+    },
+    needs: "token",
+    sentence:
+      "200 once the transaction is there, 504 after `timeout`, 409 if its epoch is over (JSON).",
+  },
   stream: {
     method: "GET",
     path: "/v1/stream",

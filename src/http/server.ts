@@ -13,7 +13,8 @@ import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
-import type { Served } from "../node/database.ts";
+import type { Database, Served } from "../node/database.ts";
+import { waitFor } from "../node/wait.ts";
 import type { Node } from "../node/node.ts";
 import { BLOCK_PAGES } from "../pages/page_index.ts";
 import type { ListenAddress } from "../node/options.ts";
@@ -25,6 +26,7 @@ import { Metrics } from "./metrics.ts";
 import { decodeRuns, parseRanges } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
+import { positionJson, WAIT_STATUS, waitJson, waitRequest } from "./wait.ts";
 
 const BINARY = {
   "content-type": "application/octet-stream",
@@ -37,6 +39,9 @@ const MAX_RUNS_BYTES = 128 * 1024 * 1024;
 const MAX_LARGE_BODIES = 4;
 /** Streams at the same time, of all databases: each costs a record of memory and a file descriptor. */
 const MAX_STREAMS = 1000;
+
+/** Requests of /wait at the same time. */
+const MAX_WAITING = 1000;
 
 type Bindings = { Bindings: { address: string } };
 type Request = Context<Bindings>;
@@ -54,6 +59,7 @@ export class Server {
   readonly #app: Hono<Bindings>;
   #bodies = 0;
   #streams = 0;
+  #waiting = 0;
 
   constructor(node: Node, options: Pick<ServerOptions, "token">, env: Env) {
     this.#node = node;
@@ -104,6 +110,8 @@ export class Server {
       const headers = { "content-type": this.#metrics.contentType };
       return new Response(await this.#metrics.text(), { headers });
     });
+    app.get(ENDPOINTS.position.path, (c) => this.#position(c));
+    app.get(ENDPOINTS.wait.path, (c) => this.#wait(c));
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c, undefined));
     app.post(ENDPOINTS.repair.path, async (c) => this.#stream(c, await this.#wanted(c)));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
@@ -208,11 +216,36 @@ export class Server {
     return new Response(null, { status: 204 });
   }
 
-  #served(c: Request): Served {
-    const path = c.req.query("path");
-    if (path === undefined || path === "") {
-      throw new LiveError("bad_request", "Which database? Say ?path=/the/path");
+  #position(c: Request): Response {
+    const position = this.#database(c).newest();
+    if (position === undefined) throw new LiveError("not_ready", "The database is not ready yet");
+    return json(positionJson(position));
+  }
+
+  async #wait(c: Request): Promise<Response> {
+    const database = this.#database(c);
+    const request = waitRequest((name) => c.req.query(name));
+    if (this.#waiting >= MAX_WAITING) {
+      throw new LiveError("busy", `${MAX_WAITING} requests wait already: try again`);
     }
+    this.#waiting++;
+    try {
+      const answer = await waitFor(database, request, this.#env, c.req.raw.signal);
+      return json(waitJson(answer), WAIT_STATUS[answer.result]);
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  /** @throws {LiveError} "bad_request" without a path, "not_found". */
+  #database(c: Request): Database {
+    const path = c.req.query("path");
+    if (path !== undefined && path !== "") return this.#node.database(path);
+    throw new LiveError("bad_request", "Which database? Say ?path=/the/path");
+  }
+
+  #served(c: Request): Served {
+    const database = this.#database(c);
     const protocol = c.req.query("protocol") ?? String(PROTOCOL_VERSION);
     if (protocol !== String(PROTOCOL_VERSION)) {
       throw new LiveError(
@@ -220,7 +253,7 @@ export class Server {
         `You speak protocol ${protocol}, this node ${PROTOCOL_VERSION}: run the same version on both`,
       );
     }
-    return this.#node.database(path).served();
+    return database.served();
   }
 }
 

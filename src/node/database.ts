@@ -8,7 +8,8 @@
 import { formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
-import type { Position } from "../base/types.ts";
+import type { Epoch, Position } from "../base/types.ts";
+import { Waiters } from "../base/waiters.ts";
 import type { ChangeSource } from "../changes/source.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { Counters } from "./counters.ts";
@@ -20,8 +21,9 @@ import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import type { Primary } from "./primary.ts";
 import { Replica } from "./replica.ts";
 import { SideFiles } from "./side_files.ts";
-import type { DatabaseStatus, Role, State } from "./status.ts";
+import type { DatabaseStatus, DownstreamStatus, Role, State } from "./status.ts";
 import { UpstreamView } from "./upstream_view.ts";
+import type { Waited } from "./wait.ts";
 import { Waker } from "./waker.ts";
 
 const RETRY_MIN_MS = 100;
@@ -36,6 +38,8 @@ const WAITING: readonly ErrorCode[] = [
 ];
 /** Of a chain of replicas, as far as it is remembered. */
 const MAX_HOPS = 32;
+/** Epochs that are remembered. */
+const MAX_PAST = 64;
 /** Waiting for a file of this machine: looking costs nothing. */
 const RETRY_LOCAL_MS = 250;
 
@@ -59,10 +63,12 @@ export interface Served {
   readonly counters: Counters;
 }
 
-export class Database {
+export class Database implements Waited {
   readonly options: DatabaseOptions;
   readonly role: Role;
   readonly downstreams: Downstreams;
+  /** Woken when the position or that of a replica has moved. */
+  readonly moves: Waiters;
   readonly counters = new Counters();
   readonly #env: Env;
   readonly #files: SideFiles;
@@ -71,6 +77,8 @@ export class Database {
   /** Of this database in this process. A replica that finds it among those it follows is in a cycle. */
   readonly #instance: string;
   #followed: readonly string[] = [];
+  /** Epochs that it has been in, the one of now first. */
+  #past: readonly Epoch[] = [];
   #primary: Primary | undefined;
   #waker: Waker | undefined;
   #state: State = "waiting";
@@ -84,7 +92,8 @@ export class Database {
   constructor(options: DatabaseOptions, connect: Connect, env: Env) {
     this.options = options;
     this.#env = { ...env, log: env.log.with({ db: options.path }) };
-    this.downstreams = new Downstreams(this.#env);
+    this.moves = new Waiters(env.clock);
+    this.downstreams = new Downstreams(this.#env, () => this.moves.wake());
     this.#files = new SideFiles(options.path);
     this.role = options.upstream === undefined ? "primary" : "replica";
     this.#instance = env.random.id();
@@ -98,6 +107,7 @@ export class Database {
       counters: this.counters,
       view: this.#view,
       changed: (state) => this.#changed(state),
+      moved: () => this.#moved(),
     }, this.#env);
   }
 
@@ -120,6 +130,7 @@ export class Database {
       if (!signal.aborted) await this.#env.clock.sleep(wait, signal);
     }
     this.#primary?.flush();
+    this.#replica?.flush();
   }
 
   /** After run() has ended, where the process goes on: gives all files and locks up. */
@@ -130,6 +141,30 @@ export class Database {
     this.#primary = undefined;
     await this.#replica?.close(reason);
     this.#files.release();
+  }
+
+  /** Waited: what is committed and readable here now. On a primary that is looked up. */
+  newest(): Position | undefined {
+    this.#waker?.poke();
+    return this.#primary?.position ?? this.#replica?.position;
+  }
+
+  /** Waited. A primary makes histories: one that it is not in is over. */
+  isPast(epoch: Epoch): boolean {
+    return this.#primary !== undefined || this.#past.includes(epoch);
+  }
+
+  /** Waited. */
+  replicas(): readonly DownstreamStatus[] {
+    return this.downstreams.status();
+  }
+
+  #moved(): void {
+    const epoch = this.#primary?.position.epoch ?? this.#replica?.position?.epoch;
+    if (epoch !== undefined && epoch !== this.#past[0]) {
+      this.#past = [epoch, ...this.#past.filter((past) => past !== epoch)].slice(0, MAX_PAST);
+    }
+    this.moves.wake();
   }
 
   /** Every connected replica has received what this node has seen. */
@@ -242,11 +277,13 @@ export class Database {
       files: this.#files,
       counters: this.counters,
       lost: (reason) => lost(reason),
+      moved: () => this.#moved(),
       progress: () => {},
     }, this.#env);
     this.#primary = primary;
     this.#state = "serving";
     this.#reason = this.#said = undefined;
+    this.#moved();
     const waker = new Waker(this.#env.clock, `${primary.handle.path}-wal`, () => primary.look());
     this.#waker = waker;
     waker.start();

@@ -29,10 +29,13 @@ interface Downstream {
 
 export class Downstreams {
   readonly #env: Env;
+  readonly #moved: () => void;
   readonly #all = new Map<string, Downstream>();
 
-  constructor(env: Env) {
+  /** `moved` is called when a replica has told where it is. */
+  constructor(env: Env, moved: () => void = () => {}) {
     this.#env = env;
+    this.#moved = moved;
   }
 
   /** A stream to replica `id` begins; call the result when it ends. */
@@ -62,6 +65,7 @@ export class Downstreams {
     entry.durable = report.durable;
     entry.applied = report.applied;
     entry.lastSeen = this.#env.clock.monotonic();
+    this.#moved();
   }
 
   status(): DownstreamStatus[] {

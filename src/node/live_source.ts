@@ -17,6 +17,7 @@ import {
   samePosition,
   ZERO_TXID,
 } from "../base/types.ts";
+import { Waiters } from "../base/waiters.ts";
 import { AnswerCache, answerRounds, type AnswerSource, snapshotAnswer } from "../changes/answer.ts";
 import { encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest } from "../changes/source.ts";
@@ -41,19 +42,18 @@ export class LiveSource implements ChangeSource {
   readonly #database: LocalDatabase;
   readonly #env: Env;
   readonly #cache = new AnswerCache();
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters: Waiters;
   #ended: LiveError | undefined;
 
   constructor(database: LocalDatabase, env: Env) {
     this.#database = database;
     this.#env = env;
+    this.#waiters = new Waiters(env.clock);
   }
 
   /** There is something newer: wakes every stream. */
   notify(): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const wake of waiting) wake();
+    this.#waiters.wake();
   }
 
   /** Ends every stream with `reason`. */
@@ -83,7 +83,7 @@ export class LiveSource implements ChangeSource {
         else at = yield* this.#rounds(at, wanted);
         wanted = undefined;
         request.taken?.(at);
-      } else await this.#wait(signal, beat + HEARTBEAT_MS);
+      } else await this.#waiters.wait(signal, beat + HEARTBEAT_MS);
     }
   }
 
@@ -182,22 +182,6 @@ export class LiveSource implements ChangeSource {
   ): AsyncGenerator<Bytes, Position> {
     this.#database.counters.answersEncoded++;
     return answerRounds(this.#database, at?.txid ?? ZERO_TXID, wanted);
-  }
-
-  /** Resolves when woken, at time `due` (monotonic) or when `signal` aborts. */
-  #wait(signal: AbortSignal, due: number): Promise<void> {
-    const ms = Math.max(0, due - this.#env.clock.monotonic());
-    return new Promise((resolve) => {
-      const finish = (): void => {
-        cancel();
-        signal.removeEventListener("abort", finish);
-        this.#waiting.delete(finish);
-        resolve();
-      };
-      const cancel = this.#env.clock.after(ms, finish);
-      signal.addEventListener("abort", finish, { once: true });
-      this.#waiting.add(finish);
-    });
   }
 }
 

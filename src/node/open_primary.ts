@@ -26,6 +26,7 @@ export interface PrimaryOpening {
   readonly files: SideFiles;
   readonly counters: Counters;
   lost(reason: LiveError): void;
+  moved(): void;
   progress(done: number, total: number): void;
 }
 
@@ -75,6 +76,7 @@ async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env):
       counters: opening.counters,
       save: (primary) => save(primary, opening.files),
       lost: opening.lost,
+      moved: opening.moved,
     },
     header,
     env,

@@ -41,6 +41,8 @@ export interface PrimaryParts {
   readonly counters: Counters;
   /** Writes down where we are in the log. */
   save(primary: Primary): void;
+  /** The position has moved. */
+  moved(): void;
   /** This opening is over: open again. Called once. */
   lost(reason: LiveError): void;
 }
@@ -198,7 +200,10 @@ export class Primary implements LocalDatabase, Checkpointed {
     this.#lastCommit = this.#env.clock.monotonic();
     this.counters.syncSeconds += (this.#lastCommit - started) / 1000;
     this.#unsaved = true;
-    if (commits > 0) this.source.notify();
+    if (commits > 0) {
+      this.source.notify();
+      this.#parts.moved();
+    }
     return commits;
   }
 

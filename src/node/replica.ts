@@ -26,6 +26,7 @@ import { applyOwnership } from "./ownership.ts";
 import type { DatabaseOptions } from "./options.ts";
 import type { State } from "./status.ts";
 import type { SavedState, SideFiles } from "./side_files.ts";
+import { PositionFile } from "./position_file.ts";
 import { UpstreamView } from "./upstream_view.ts";
 import { WatchedFile } from "./watched_file.ts";
 
@@ -37,10 +38,13 @@ export interface ReplicaParts {
   readonly view: UpstreamView;
   /** The state shown to people has changed. */
   changed(state: State): void;
+  /** The position has moved. */
+  moved(): void;
 }
 
 export class Replica {
   readonly #parts: ReplicaParts;
+  readonly #file: PositionFile;
   readonly #approval: Approval;
   readonly #env: Env;
   #open: OpenReplica | undefined;
@@ -61,6 +65,7 @@ export class Replica {
     this.#parts = parts;
     this.#env = env;
     const { options: { path }, upstream, view } = parts;
+    this.#file = new PositionFile(() => parts.files.folder, env);
     this.#approval = new Approval({ path, upstream, view }, env);
   }
 
@@ -104,7 +109,7 @@ export class Replica {
 
   /** What fails for good although it streams, a sentence; undefined while all is well. */
   trouble(): string | undefined {
-    return this.#open?.trouble() ?? this.#syncError ?? this.#served?.trouble;
+    return this.#open?.trouble() ?? this.#syncError ?? this.#served?.trouble ?? this.#file.trouble;
   }
 
   /** Once a second. */
@@ -130,7 +135,13 @@ export class Replica {
     this.#source = this.#served = this.#syncError = undefined;
     this.#position = undefined;
     this.#ours = false;
+    this.#file.forget();
     await open?.close();
+  }
+
+  /** Before the process ends. */
+  flush(): void {
+    this.#file.flush();
   }
 
   async #firstCopy(signal: AbortSignal): Promise<void> {
@@ -156,6 +167,7 @@ export class Replica {
     }
     await this.#approval.refuseAgain(signal);
     this.#parts.changed("opening");
+    this.#file.forget();
     if (!empty) this.#ours = await this.#approval.ofRollbackMode(signal);
     const saved = files.load();
     const progress = (done: number, total: number): void => view.progress(done, total);
@@ -247,6 +259,8 @@ export class Replica {
     }
     this.#parts.view.appliedAt(position.txid);
     this.#source?.notify();
+    this.#file.isAt(position);
+    this.#parts.moved();
   }
 
   #local(open: OpenReplica): LocalDatabase {
