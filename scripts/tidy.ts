@@ -60,6 +60,7 @@ const BANS: readonly Ban[] = [
     why: "closing a database's descriptor drops this process's locks on it",
     allowed: {
       "src/cli/config.ts": "reads the config file",
+      "src/cli/machine.ts": "/proc, in a process without a node",
       "src/node/copier.ts": "the first copy's temporary file, closed before SQLite opens it",
       "src/node/plain_file.ts": "a file that no SQLite of this process has open",
       "src/node/position_file.ts": "`<db>-live/position`",

@@ -32,6 +32,7 @@ export type Invocation =
     readonly query: Readonly<Partial<Record<"txid" | "timeout" | "replicas" | "for", string>>>;
     readonly flags: Flags;
   }
+  | { readonly command: "doctor"; readonly json: boolean; readonly flags: Flags }
   | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
   /** Help was asked for: print it. */
@@ -159,6 +160,12 @@ function commands(take: (invocation: Invocation) => void): Command {
         query,
         flags: flagsOf(options),
       });
+    });
+  withConfig(program.command("doctor"))
+    .description("Look at everything a node needs: files, rights, limits, log, upstream.")
+    .option("--json", "for machines")
+    .action((options) => {
+      take({ command: "doctor", json: options.json === true, flags: flagsOf(options) });
     });
   program.command("accept")
     .description("Let a refused file at a replica's path be replaced; the old one is kept aside.")

@@ -3,6 +3,7 @@
  * node/options.
  * @module
  */
+import type { Clock } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import { ENDPOINTS } from "../http/endpoints.ts";
 import { formatHost } from "../http/server.ts";
@@ -69,6 +70,22 @@ export async function ask(
     if (typeof body === "object" && body !== null) return { status, body: { ...body } };
   } catch { /* not JSON: another program */ }
   throw new LiveError("upstream", `${url} is no litestream-live: it answers ${status}`);
+}
+
+/** Of five requests the median; undefined if one fails. */
+export async function roundTripMs(node: NodeAddress, clock: Clock): Promise<number | undefined> {
+  const times: number[] = [];
+  try {
+    for (let nth = 0; nth < 5; nth++) {
+      const began = clock.monotonic();
+      await ask(node, ENDPOINTS.health.path, LIMIT_MS);
+      times.push(clock.monotonic() - began);
+    }
+  } catch (error) {
+    if (error instanceof LiveError) return undefined;
+    throw error;
+  }
+  return times.sort((a, b) => a - b)[2];
 }
 
 function here(addr: ListenAddress): string {

@@ -29,6 +29,9 @@ import { addressOf } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { showStatus } from "./status.ts";
 import { waitAt } from "./wait.ts";
+import { examine } from "./doctor.ts";
+import { doctorText } from "./doctor_view.ts";
+import { coloured, type Paint, plain } from "./status_view.ts";
 import { listDatabases } from "./databases.ts";
 import { openLog, writeStderr } from "./log.ts";
 import { reloader } from "./reload.ts";
@@ -58,6 +61,8 @@ async function run(invocation: Invocation): Promise<number> {
       return await status(invocation);
     case "wait":
       return await wait(invocation);
+    case "doctor":
+      return await doctor(load([], invocation.flags), invocation.json);
     case "accept":
       return accept(invocation.path);
     case "databases":
@@ -80,6 +85,17 @@ async function status(asked: Extract<Invocation, { command: "status" }>): Promis
   if (watch) Deno.addSignalListener("SIGINT", () => stop.abort());
   await showStatus({ node, json, watch }, { isTerminal, colours, print }, systemClock, stop.signal);
   return 0;
+}
+
+async function doctor({ options, path }: LoadedConfig, json: boolean): Promise<number> {
+  const report = await examine(options, VERSION, path);
+  print(json ? `${JSON.stringify(report, null, 2)}\n` : doctorText(report, paintOf(Deno.stdout)));
+  return report.ok ? 0 : 1;
+}
+
+/** Colours only on a terminal. */
+function paintOf(stream: { isTerminal(): boolean }): Paint {
+  return stream.isTerminal() && Deno.env.get("NO_COLOR") === undefined ? coloured : plain;
 }
 
 async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {

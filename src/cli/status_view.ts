@@ -44,7 +44,7 @@ interface ReplicaJson {
 }
 
 const CODES = { red: 31, green: 32, yellow: 33, grey: 90 } as const;
-type Paint = (colour: keyof typeof CODES, text: string) => string;
+export type Paint = (colour: keyof typeof CODES, text: string) => string;
 
 /** What another machine says must not move the cursor of this one. */
 function shown(text: string | undefined): string {

@@ -41,7 +41,7 @@ export function refuseUsed(path: string): void {
 }
 
 /** PIDs of other processes that have the file open, of those that this user may look at. */
-function openers(path: string): number[] {
+export function openers(path: string): number[] {
   const pids: number[] = [];
   try {
     const { dev, ino } = Deno.statSync(path);

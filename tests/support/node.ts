@@ -101,8 +101,13 @@ export class LiveNode implements AsyncDisposable {
     return `${lines.join("\n")}\n`;
   }
 
-  start(options: StartOptions = {}): void {
+  /** The config file alone. */
+  write(): void {
     Deno.writeTextFileSync(this.#configPath, this.#yaml());
+  }
+
+  start(options: StartOptions = {}): void {
+    this.write();
     const command = [
       ...options.wrapper ?? [],
       options.executable ?? EXECUTABLE,
@@ -130,7 +135,7 @@ export class LiveNode implements AsyncDisposable {
   /** Writes another config and lets the node read it. `addr` stays. */
   reload(config: NodeConfig): void {
     this.#config = config;
-    Deno.writeTextFileSync(this.#configPath, this.#yaml());
+    this.write();
     this.child.signal("SIGHUP");
   }
 
