@@ -208,17 +208,13 @@ export class Primary implements LocalDatabase, Checkpointed {
   }
 
   #restarted(header: WalIndexHeader): void {
-    const reader = this.follower.reader;
-    const before = {
-      salt1: reader.salts?.salt1 ?? 0,
-      last: reader.last,
-      backfilled: this.#checkpointer.backfilled,
-    };
-    if (!expectedRestart(before, header)) throw unexpected("it began anew before it was read");
+    const { last } = this.follower.reader;
+    const before = { last, backfilled: this.#checkpointer.backfilled };
+    if (!expectedRestart(before)) throw unexpected("it began anew before it was read");
     this.follower.begin(header);
     this.#checkpointer.backfilled = 0;
     this.counters.logRestarts++;
-    this.#env.log.debug("log restarted by the application", { frames: before.last });
+    this.#env.log.debug("log restarted by the application", { frames: last });
     this.#header = header;
     this.#save();
   }

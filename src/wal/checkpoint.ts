@@ -64,13 +64,13 @@ export function tailIsShort(log: LogState): boolean {
 
 /**
  * True if a log with new salts is the application's own restart of the log we have read to its end:
- * all we know of is backfilled by us and read, and SQLite counted salt1 up. A log that was empty
- * (never had a frame) may draw both salts anew.
+ * all we know of is backfilled by us and read. What the salts are says nothing more. SQLite counts
+ * salt1 up and draws salt2; but a writer that dies after that and before its first frame leaves an
+ * empty log, for which the next process draws both. And there cannot have been two restarts: the
+ * second needs a backfill, and only we make those.
  */
 export function expectedRestart(
-  before: { readonly salt1: number; readonly last: number; readonly backfilled: number },
-  after: { readonly salt1: number },
+  before: { readonly last: number; readonly backfilled: number },
 ): boolean {
-  if (before.last !== before.backfilled) return false;
-  return before.last === 0 || after.salt1 === ((before.salt1 + 1) >>> 0);
+  return before.last === before.backfilled;
 }

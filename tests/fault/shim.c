@@ -21,6 +21,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@
 
 #define MAGIC 0x4d494853u /* "SHIM" */
 #define RULES 512
+#define DIE 4096 /* instead of an errno: the process ends before the call, as by kill -9 */
 #define INODES 8192
 #define PATH_MOST 224
 
@@ -51,7 +53,7 @@ typedef struct Record {
   uint32_t data, path, path2, zero; /* lengths of what follows */
 } Record;
 
-/* The calls from..to (1-based) on the file fail. error 0: a write does half of its work. */
+/* The calls from..to (1-based) on the file fail. error 0: a write does half of its work; or DIE. */
 typedef struct Rule {
   char path[PATH_MOST];
   uint32_t on, error, from, to, seen, fired, zero[2];
@@ -177,6 +179,7 @@ static int fault(uint32_t on, const char *path){
     seen = __atomic_add_fetch(&p->seen, 1, __ATOMIC_SEQ_CST);
     if( seen<p->from || seen>p->to ) continue;
     __atomic_add_fetch(&p->fired, 1, __ATOMIC_SEQ_CST);
+    if( p->error==DIE ) kill(getpid(), SIGKILL);
     result = p->error==0 ? -1 : (int)p->error;
   }
   return result;
