@@ -32,6 +32,14 @@ export type Invocation =
     readonly query: Readonly<Partial<Record<"txid" | "timeout" | "replicas" | "for", string>>>;
     readonly flags: Flags;
   }
+  | {
+    readonly command: "copy";
+    readonly url: string;
+    readonly path: string;
+    readonly token?: string;
+    readonly force: boolean;
+    readonly json: boolean;
+  }
   | { readonly command: "doctor"; readonly json: boolean; readonly flags: Flags }
   | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
@@ -160,6 +168,17 @@ function commands(take: (invocation: Invocation) => void): Command {
         query,
         flags: flagsOf(options),
       });
+    });
+  program.command("copy")
+    .description("Copy a live database from any node into a file: consistent, and resumable.")
+    .argument("<url>", "the node and the database: http://host:9090/data/db")
+    .argument("<file>", "the copy, an ordinary database; FILE.part until it is whole")
+    .option("--force", "replace a file that is there and that nobody uses")
+    .option("--token <token>", "the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)")
+    .option("--json", "for machines")
+    .action((url: string, path: string, options) => {
+      const { token, force = false, json = false } = options;
+      take({ command: "copy", url, path, ...present({ token }), force, json });
     });
   withConfig(program.command("doctor"))
     .description("Look at everything a node needs: files, rights, limits, log, upstream.")

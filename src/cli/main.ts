@@ -29,6 +29,7 @@ import { addressOf } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { showStatus } from "./status.ts";
 import { waitAt } from "./wait.ts";
+import { copyTo } from "./copy.ts";
 import { examine } from "./doctor.ts";
 import { doctorText } from "./doctor_view.ts";
 import { coloured, type Paint, plain } from "./status_view.ts";
@@ -37,6 +38,8 @@ import { openLog, writeStderr } from "./log.ts";
 import { reloader } from "./reload.ts";
 
 export const VERSION: string = config.version;
+
+const QUIET = { level: "error", format: "text", colours: false, write: writeStderr } as const;
 
 /** Runs the command line to its end; returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -61,6 +64,8 @@ async function run(invocation: Invocation): Promise<number> {
       return await status(invocation);
     case "wait":
       return await wait(invocation);
+    case "copy":
+      return await copy(invocation);
     case "doctor":
       return await doctor(load([], invocation.flags), invocation.json);
     case "accept":
@@ -85,6 +90,24 @@ async function status(asked: Extract<Invocation, { command: "status" }>): Promis
   if (watch) Deno.addSignalListener("SIGINT", () => stop.abort());
   await showStatus({ node, json, watch }, { isTerminal, colours, print }, systemClock, stop.signal);
   return 0;
+}
+
+async function copy(asked: Extract<Invocation, { command: "copy" }>): Promise<number> {
+  const { url, path } = parseNamed("the URL", () => parseUpstreamUrl(asked.url));
+  if (path === undefined) {
+    throw new LiveError("config", "the URL: has no path; write http://host:9090/data/db");
+  }
+  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
+  const env: Env = { clock: systemClock, random: systemRandom, log: openLog(QUIET) };
+  const source = new HttpSource({ url, path, passing: true, ...(token && { token }) }, env);
+  const to = realPath(resolvePath(asked.path, { cwd: Deno.cwd(), home: Deno.env.get("HOME") }));
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => stop.abort());
+  }
+  const { force, json } = asked;
+  const screen = { isTerminal: Deno.stderr.isTerminal(), print, status: writeStderr };
+  return await copyTo({ source, path: to, force, json }, screen, env, stop.signal);
 }
 
 async function doctor({ options, path }: LoadedConfig, json: boolean): Promise<number> {

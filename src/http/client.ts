@@ -20,6 +20,8 @@ export interface ClientOptions {
   readonly url: string;
   readonly path: string;
   readonly token?: string;
+  /** Not listed as a replica: it takes a copy and goes. */
+  readonly passing?: boolean;
   /** Told the ids of the databases that the other one follows, itself first. May throw. */
   readonly onChain?: (ids: readonly string[]) => void;
 }
@@ -44,7 +46,9 @@ export class HttpSource implements ChangeSource {
 
   async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
     const { since, hash, wanted } = request;
-    const query: Record<string, string> = { replica: this.#replica };
+    const query: Record<string, string> = this.#options.passing === true
+      ? {}
+      : { replica: this.#replica };
     if (since !== undefined) query["since"] = formatPosition(since);
     if (hash !== undefined) query["hash"] = formatWords(hash);
     const body = wanted === undefined ? undefined : encodeRuns(wanted);

@@ -16,7 +16,7 @@ export interface Endpoint {
 
 const DATABASE = "the database's path on this node, as its config has it";
 const PROTOCOL = "the version that the asker speaks; another one is refused";
-const REPLICA = "random id of the asking replica's process";
+const REPLICA = "random id of the asking replica's process; who gives none is not listed";
 
 export const ENDPOINTS = {
   health: {

@@ -170,7 +170,7 @@ export class Server {
 
   async #stream(c: Request, wanted: number[] | undefined): Promise<Response> {
     const served = this.#served(c);
-    const replica = replicaOf(c);
+    const replica = c.req.query("replica") === undefined ? undefined : replicaOf(c);
     if (this.#streams >= MAX_STREAMS) {
       throw new LiveError("busy", `${MAX_STREAMS} replicas are connected: no more here`);
     }
@@ -178,10 +178,14 @@ export class Server {
     const { counters, downstreams, position } = served;
     const request: ChangesRequest = {
       ...changesRequest(c, wanted),
-      taken: ({ epoch, txid }) => downstreams.sent(replica, epoch, txid),
+      taken({ epoch, txid }) {
+        if (replica !== undefined) downstreams.sent(replica, epoch, txid);
+      },
     };
     const records = served.source.changes(request, stop.signal);
-    const gone = downstreams.connect(replica, c.env.address, position.epoch);
+    const gone = replica === undefined
+      ? () => {}
+      : downstreams.connect(replica, c.env.address, position.epoch);
     this.#streams++;
     const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
     const body = await streamOf(records, stop, {

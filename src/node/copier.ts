@@ -3,8 +3,8 @@
  * and has the upstream's hash. Until then there is no file at the replica's path. May import: base/,
  * pages/, changes/, node/.
  *
- * Invariants: never over an existing file (link fails if one has appeared); no SQLite opens the copy
- * before its descriptor here is closed; a -journal, -wal or -shm left at the target's name is removed
+ * Invariants: never over an existing file (link fails if one has appeared), unless a person said so;
+ * no SQLite opens the copy before its descriptor here is closed; a -journal, -wal or -shm left at the target's name is removed
  * before the link, since SQLite would replay it into the new file.
  * @module
  */
@@ -28,6 +28,21 @@ import type { Target } from "./target.ts";
 /** fsync now and then, so that the last one is short. */
 const SYNC_BYTES = 64 * 1024 * 1024;
 
+export interface CopierOptions {
+  /** Of the database that it becomes. */
+  readonly path: string;
+  /** Of the file until then, on the same file system. */
+  readonly copyPath: string;
+  /** Bytes. */
+  readonly pageSize: number;
+  /** A replica's file, which no SQLite writes to; else an ordinary database. */
+  readonly guarded: boolean;
+  /** A file at `path` is replaced. */
+  readonly replace: boolean;
+  /** Called just before it appears under its name. */
+  willBeAt(commit: Commit): void;
+}
+
 export class Copier implements Target {
   index: PageIndex;
   readonly #path: string;
@@ -39,27 +54,21 @@ export class Copier implements Target {
   #syncError: unknown;
   #done = false;
 
-  /**
-   * Opens or makes the copy's file in `folder`, for the database at `path`.
-   * @throws {LiveError} "disk", "forbidden".
-   */
-  constructor(
-    path: string,
-    folder: string,
-    pageSize: number,
-    private readonly willBeAt: (
-      commit: Commit,
-    ) => void,
-  ) {
+  /** Opens or makes the copy's file. @throws {LiveError} "disk"; "busy" if another copy fills it. */
+  constructor(private readonly options: CopierOptions) {
+    const { path, copyPath, pageSize } = options;
     this.#path = path;
-    this.#copyPath = `${folder}/copy`;
+    this.#copyPath = copyPath;
     this.index = new PageIndex(pageSize);
-    dropLinked(path, this.#copyPath);
+    dropLinked(path, copyPath);
     try {
-      this.#file = Deno.openSync(this.#copyPath, { create: true, read: true, write: true });
+      this.#file = Deno.openSync(copyPath, { create: true, read: true, write: true });
     } catch (error) {
-      throw diskError("make", this.#copyPath, error);
+      throw diskError("make", copyPath, error);
     }
+    if (this.#file.tryLockSync(true)) return; // two would mix two states, each right by itself
+    this.#file.close();
+    throw new LiveError("busy", `Another process fills "${copyPath}"`);
   }
 
   /** Hashes what an interrupted copy left; the bytes that are there already. */
@@ -104,8 +113,8 @@ export class Copier implements Target {
     }
     await this.#finish(commit.pageCount);
     this.close();
-    this.willBeAt(commit);
-    this.#link();
+    this.options.willBeAt(commit);
+    this.#appear();
   }
 
   /** What came stays in the file: the next attempt compares hashes and asks for the rest. */
@@ -141,7 +150,7 @@ export class Copier implements Target {
     await this.#syncing;
     try {
       this.#file.truncateSync(pageCount * this.index.pageSize);
-      this.#writeAll(guard(), WRITE_VERSION_BYTE);
+      if (this.options.guarded) this.#writeAll(guard(), WRITE_VERSION_BYTE);
     } catch (error) {
       throw diskError("write", this.#copyPath, error);
     }
@@ -173,11 +182,12 @@ export class Copier implements Target {
       .finally(() => this.#syncing = undefined);
   }
 
-  #link(): void {
+  #appear(): void {
     for (const suffix of ["-journal", "-wal", "-shm"]) removeIfThere(`${this.#path}${suffix}`);
     syncFolder(folderOf(this.#path));
     try {
-      Deno.linkSync(this.#copyPath, this.#path);
+      if (this.options.replace) Deno.renameSync(this.#copyPath, this.#path);
+      else Deno.linkSync(this.#copyPath, this.#path);
     } catch (error) {
       if (error instanceof Deno.errors.AlreadyExists) {
         throw new LiveError("busy", `"${this.#path}" has appeared during the first copy`);
@@ -185,7 +195,8 @@ export class Copier implements Target {
       throw diskError("make", this.#path, error);
     }
     this.#done = true; // whatever comes now, the database is there
-    dropLinked(this.#path, this.#copyPath);
+    if (this.options.replace) syncFolder(folderOf(this.#path));
+    else dropLinked(this.#path, this.#copyPath);
   }
 }
 

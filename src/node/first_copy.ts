@@ -42,10 +42,18 @@ export async function firstCopy(
   const hello = await approval.hello(signal);
   let { id } = hello;
   let promised = false;
-  const copier = new Copier(options.path, files.folder, hello.pageSize, (commit) => {
-    applyOwnership([`${files.folder}/copy`], options.ownership);
-    promised = true;
-    parts.willBeAt(id, commit);
+  const copyPath = `${files.folder}/copy`;
+  const copier = new Copier({
+    path: options.path,
+    copyPath,
+    pageSize: hello.pageSize,
+    guarded: true,
+    replace: false,
+    willBeAt: (commit) => {
+      applyOwnership([copyPath], options.ownership);
+      promised = true;
+      parts.willBeAt(id, commit);
+    },
   });
   try {
     await copier.resume(env, (done, total) => view.progress(done, total));

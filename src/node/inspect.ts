@@ -9,7 +9,7 @@ import type { WalIndexMemory } from "../base/io.ts";
 import { WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
 import { READ_MARKS, UNUSED_MARK, WalIndex } from "../wal/wal_index.ts";
 import { type DatabaseHeader, databaseHeader, PlainFile } from "./plain_file.ts";
-import { lockHolders, openers } from "./proc_locks.ts";
+import { lockHolders, usersOf } from "./proc_locks.ts";
 import { realPath } from "./side_files.ts";
 
 /** Lock byte of READ(0) in the -shm. */
@@ -52,9 +52,7 @@ export function inspect(configured: string): Inspection {
   const path = realPath(configured);
   const bytes = sizeOf(path);
   if (bytes === undefined) return { path, pids: [] };
-  const pids = [...new Set([...openers(path), ...lockHolders(`${path}-shm`)])].sort((a, b) =>
-    a - b
-  );
+  const pids = usersOf(path);
   let page1: Pick<Inspection, "header" | "writeVersion" | "unreadable">;
   try {
     page1 = readPage1(path);

@@ -30,18 +30,24 @@ export function lockHolders(path: string, range?: ByteRange): number[] {
  * @throws {LiveError} "guard" if another process has it open or holds locks on it.
  */
 export function refuseUsed(path: string): void {
-  const pids = new Set([...lockHolders(path), ...lockHolders(`${path}-shm`), ...openers(path)]);
-  if (pids.size === 0) return;
+  const pids = usersOf(path).join(", ");
+  if (pids === "") return;
   throw new LiveError(
     "guard",
-    `"${path}" is used by process ${[...pids].join(", ")} and is not a replica's file: it is not ` +
+    `"${path}" is used by process ${pids} and is not a replica's file: it is not ` +
       "touched; stop that process, or remove the `upstream`",
-    { pids: [...pids].join(",") },
+    { pids },
   );
 }
 
+/** PIDs of other processes that have the database open or locked, as far as this user may know. */
+export function usersOf(path: string): number[] {
+  const pids = new Set([...lockHolders(path), ...lockHolders(`${path}-shm`), ...openers(path)]);
+  return [...pids].sort((a, b) => a - b);
+}
+
 /** PIDs of other processes that have the file open, of those that this user may look at. */
-export function openers(path: string): number[] {
+function openers(path: string): number[] {
   const pids: number[] = [];
   try {
     const { dev, ino } = Deno.statSync(path);
