@@ -110,6 +110,6 @@ scopedTest("copy: says what it cannot do", async (scope) => {
   assertEquals((await copied(primary.url, `${scope.folder}/a.db`)).code, 2);
   const nowhere = await copied(primary.url + source, `${scope.folder}/no/a.db`);
   assertEquals([nowhere.code, nowhere.error.includes("no/a.db.part")], [1, true]);
-  const left = [...Deno.readDirSync(scope.folder)].map(({ name }) => name).sort();
+  const left = (await Array.fromAsync(Deno.readDir(scope.folder))).map(({ name }) => name).sort();
   assertEquals(left, ["p", "primary.yml"]);
 });
