@@ -40,6 +40,16 @@ export type Invocation =
     readonly force: boolean;
     readonly json: boolean;
   }
+  | {
+    readonly command: "verify";
+    readonly url?: string;
+    readonly against?: string;
+    readonly token?: string;
+    readonly path?: string;
+    readonly repair: boolean;
+    readonly json: boolean;
+    readonly flags: Flags;
+  }
   | { readonly command: "doctor"; readonly json: boolean; readonly flags: Flags }
   | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
@@ -179,6 +189,24 @@ function commands(take: (invocation: Invocation) => void): Command {
     .action((url: string, path: string, options) => {
       const { token, force = false, json = false } = options;
       take({ command: "copy", url, path, ...present({ token }), force, json });
+    });
+  withConfig(program.command("verify"))
+    .description("Read every page of a live database again, and compare it with its upstream.")
+    .argument("[url]", "the node and the database, instead of those of a config file")
+    .option("--path <path>", "the database, where the config has several")
+    .option("--against <url>", "another node and database (default: its upstream)")
+    .option("--repair", "let a replica fetch the pages that have changed on its disk")
+    .option("--token <token>", "with URLs: the nodes' auth.token (default: $LITESTREAM_LIVE_TOKEN)")
+    .option("--json", "for machines")
+    .action((url: string | undefined, options) => {
+      const { against, token, path, repair = false, json = false } = options;
+      take({
+        command: "verify",
+        ...present({ url, against, token, path }),
+        repair,
+        json,
+        flags: flagsOf(options),
+      });
     });
   withConfig(program.command("doctor"))
     .description("Look at everything a node needs: files, rights, limits, log, upstream.")

@@ -55,21 +55,52 @@ export async function ask(
     });
     text = await response.text();
   } catch (error) {
-    const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "");
-    throw new LiveError(
-      "upstream",
-      `No node answers at ${url}: ${reason.replace("client error (Connect): ", "")}`,
-    );
+    throw unreachable(url, error);
   }
   const { status } = response;
-  if (status === 401) {
-    throw new LiveError("unauthorized", `${url} wants a token: use -config, or -token`);
-  }
+  if (status === 401) throw wantsToken(url);
+  return { status, body: jsonOf(text, url, status) };
+}
+
+function unreachable(url: string, error: unknown): LiveError {
+  const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "")
+    .replace("client error (Connect): ", "");
+  return new LiveError("upstream", `No node answers at ${url}: ${reason}`);
+}
+
+function wantsToken(url: string): LiveError {
+  return new LiveError("unauthorized", `${url} wants a token: use -config, or -token`);
+}
+
+function jsonOf(text: string, url: string, status: number): Readonly<Record<string, unknown>> {
   try {
     const body: unknown = JSON.parse(text);
-    if (typeof body === "object" && body !== null) return { status, body: { ...body } };
+    if (typeof body === "object" && body !== null) return { ...body };
   } catch { /* not JSON: another program */ }
   throw new LiveError("upstream", `${url} is no litestream-live: it answers ${status}`);
+}
+
+/**
+ * Lines of JSON as they come. @throws {LiveError} as ask() does, or with the node's own sentence.
+ */
+export async function* askLines(
+  { url, token }: NodeAddress,
+  target: string,
+): AsyncGenerator<Readonly<Record<string, unknown>>> {
+  let response: Response;
+  try {
+    const headers: HeadersInit = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    response = await fetch(new URL(target, url), { method: "POST", headers });
+  } catch (error) {
+    throw unreachable(url, error);
+  }
+  if (response.status === 401) throw wantsToken(url);
+  let rest = "";
+  for await (const text of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield jsonOf(line, url, response.status);
+  }
 }
 
 /** Of five requests the median; undefined if one fails. */

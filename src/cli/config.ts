@@ -12,6 +12,7 @@ import { LiveError, messageOf } from "../base/errors.ts";
 import {
   DATABASE_DEFAULTS,
   type DatabaseOptions,
+  DEFAULT_SELF_CHECK_BYTES,
   type ListenAddress,
   type Ownership,
   type UpstreamOptions,
@@ -27,6 +28,7 @@ import {
   parseBoolean,
   parseId,
   parseMode,
+  parseRate,
   parseToken,
   resolvePath,
   type Surroundings,
@@ -131,12 +133,16 @@ export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
   const written = root.read("exec", parseCommand);
   const exec = flagExec(options) ?? written;
   return {
-    options: { databases, ...node },
+    options: { databases, ...node, ...readSelfCheck(root) },
     log: logOptions(options, root),
     ...(exec && { exec }),
     notes: [root, ...sections].flatMap((section) => section.notes()),
     path,
   };
+}
+
+function readSelfCheck(root: Section): { selfCheckBytes: number } {
+  return { selfCheckBytes: root.read("self-check-rate", parseRate) ?? DEFAULT_SELF_CHECK_BYTES };
 }
 
 function readNode(root: Section, flags: ConfigFlags): { addr?: ListenAddress; token?: string } {

@@ -22,6 +22,7 @@ export type KeyType =
   | "integer"
   | "mode"
   | "path"
+  | "rate"
   | "token"
   | "url"
   | "user";
@@ -71,6 +72,15 @@ export const KEYS: readonly ConfigKey[] = [
     help:
       "The application: started once every replica of this file can be read, and its exit code " +
       "is this program's; run without a shell.",
+  },
+  {
+    name: "self-check-rate",
+    type: "rate",
+    default: "256KB/s",
+    example: "1MB/s",
+    help:
+      "How much of the replicas' files is read again and compared with what is known of it, so " +
+      "that bytes that went bad on the disk are found and fetched anew; 0 is none.",
   },
   {
     name: "log-level",

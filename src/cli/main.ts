@@ -28,6 +28,7 @@ import { parseUpstreamUrl } from "./address.ts";
 import { addressOf } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { showStatus } from "./status.ts";
+import { type Place, verify, verifyText } from "./verify.ts";
 import { waitAt } from "./wait.ts";
 import { copyTo } from "./copy.ts";
 import { examine } from "./doctor.ts";
@@ -64,6 +65,8 @@ async function run(invocation: Invocation): Promise<number> {
       return await status(invocation);
     case "wait":
       return await wait(invocation);
+    case "verify":
+      return await verifyIt(invocation);
     case "copy":
       return await copy(invocation);
     case "doctor":
@@ -90,6 +93,39 @@ async function status(asked: Extract<Invocation, { command: "status" }>): Promis
   if (watch) Deno.addSignalListener("SIGINT", () => stop.abort());
   await showStatus({ node, json, watch }, { isTerminal, colours, print }, systemClock, stop.signal);
   return 0;
+}
+
+async function verifyIt(asked: Extract<Invocation, { command: "verify" }>): Promise<number> {
+  const { url, flags, json, repair } = asked;
+  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
+  const placeOf = (text: string): Place => {
+    const { url, path } = parseNamed("the URL", () => parseUpstreamUrl(text));
+    if (path !== undefined) return { node: { url, ...(token !== undefined && { token }) }, path };
+    throw new LiveError("config", "the URL: has no path; write http://host:9090/data/db");
+  };
+  let first: Place;
+  let upstream: Place | undefined;
+  if (url !== undefined) first = placeOf(url);
+  else {
+    const { options } = load([], flags);
+    first = { node: addressOf(options), path: asked.path ?? onlyPath(options) };
+    const there = options.databases.find(({ path }) => path === first.path)?.upstream;
+    if (there !== undefined) upstream = { node: there, path: there.path };
+  }
+  const against = asked.against === undefined ? upstream : placeOf(asked.against);
+  const toSee = Deno.stderr.isTerminal();
+  const verified = await verify({
+    first,
+    ...(against && { against }),
+    repair,
+    isLocal: url === undefined,
+    progress: (node, done, pages) => {
+      if (toSee) writeStderr(`\r\x1b[K${node}: ${Math.floor(100 * done / pages)} %`);
+    },
+  }, systemClock);
+  if (toSee) writeStderr("\r\x1b[K");
+  print(json ? `${JSON.stringify(verified)}\n` : verifyText(verified));
+  return verified.ok ? 0 : 1;
 }
 
 async function copy(asked: Extract<Invocation, { command: "copy" }>): Promise<number> {

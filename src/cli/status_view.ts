@@ -15,7 +15,9 @@ export interface DatabaseJson {
   readonly role?: string;
   readonly state?: string;
   readonly reason?: string;
+  readonly epoch?: string;
   readonly txid?: string;
+  readonly hash?: string;
   readonly pageSize?: number;
   readonly pageCount?: number;
   readonly upstream?: {

@@ -49,6 +49,16 @@ function inRange(
   throw problem(`must be ${side}, not ${text.slice(0, 20)}; change it or remove the line`);
 }
 
+const UNIT_BYTES: Readonly<Record<string, number>> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9 };
+
+/** Bytes a second: "256KB/s", "50MB/s", or a plain 0. */
+export function parseRate(text: string): number {
+  if (text === "0") return 0;
+  const [, number, unit] = text.match(/^([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(B|KB|MB|GB)\/s$/) ?? [];
+  if (number !== undefined) return Math.round(Number(number) * UNIT_BYTES[unit!]!);
+  throw problem(`must be bytes a second, not ${show(text)}; write it like 256KB/s, 50MB/s or 0`);
+}
+
 export function parseChoice<T extends string>(text: string, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === text);
   if (found !== undefined) return found;

@@ -61,6 +61,13 @@ export const ENDPOINTS = {
     sentence:
       "200 once the transaction is there, 504 after `timeout`, 409 if its epoch is over (JSON).",
   },
+  verify: {
+    method: "POST",
+    path: "/verify",
+    query: { path: DATABASE, repair: "true: a replica then fetches the pages that differ" },
+    needs: "token",
+    sentence: "Reads every page on disk and compares it with what this node knows (lines of JSON).",
+  },
   stream: {
     method: "GET",
     path: "/v1/stream",

@@ -296,6 +296,20 @@ export const METRICS: readonly MetricRow[] = [
     (d) => d.upstream && d.counters.repairedPages,
   ),
   one(
+    "litestream_live_checked_pages_total",
+    "counter",
+    "pages",
+    "Pages on disk that were compared with what the node knows, by `verify` and by `self-check-rate`.",
+    (d) => d.counters.checkedPages,
+  ),
+  one(
+    "litestream_live_bad_pages_total",
+    "counter",
+    "pages",
+    "Pages on disk that had changed without a commit.",
+    (d) => d.counters.badPages,
+  ),
+  one(
     "litestream_live_upstream_lost_total",
     "counter",
     "1",

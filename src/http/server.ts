@@ -26,6 +26,7 @@ import { Metrics } from "./metrics.ts";
 import { decodeRuns, parseRanges } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
+import { verifyLines } from "./verify.ts";
 import { positionJson, WAIT_STATUS, waitJson, waitRequest } from "./wait.ts";
 
 const BINARY = {
@@ -112,6 +113,7 @@ export class Server {
     });
     app.get(ENDPOINTS.position.path, (c) => this.#position(c));
     app.get(ENDPOINTS.wait.path, (c) => this.#wait(c));
+    app.post(ENDPOINTS.verify.path, (c) => this.#verify(c));
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c, undefined));
     app.post(ENDPOINTS.repair.path, async (c) => this.#stream(c, await this.#wanted(c)));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
@@ -224,6 +226,13 @@ export class Server {
     const position = this.#database(c).newest();
     if (position === undefined) throw new LiveError("not_ready", "The database is not ready yet");
     return json(positionJson(position));
+  }
+
+  #verify(c: Request): Response {
+    const repair = c.req.query("repair") === "true";
+    const lines = verifyLines(this.#database(c).verify(repair, c.req.raw.signal));
+    const body = ReadableStream.from(lines).pipeThrough(new TextEncoderStream());
+    return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
   }
 
   async #wait(c: Request): Promise<Response> {

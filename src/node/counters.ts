@@ -42,6 +42,9 @@ export class Counters {
   firstCopies = 0;
   repairs = 0;
   repairedPages = 0;
+  /** Pages on disk that were compared with the index, and those that differed. */
+  checkedPages = 0;
+  badPages = 0;
   /** Connections to the upstream that ended for any reason. */
   upstreamLost = 0;
   receivedBytes = 0;

@@ -20,6 +20,7 @@ import { openPrimary } from "./open_primary.ts";
 import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import type { Primary } from "./primary.ts";
 import { Replica } from "./replica.ts";
+import { checkAll, type CheckProgress, SelfCheck } from "./self_check.ts";
 import { SideFiles } from "./side_files.ts";
 import type { DatabaseStatus, DownstreamStatus, Role, State } from "./status.ts";
 import { UpstreamView } from "./upstream_view.ts";
@@ -80,6 +81,8 @@ export class Database implements Waited {
   /** Epochs that it has been in, the one of now first. */
   #past: readonly Epoch[] = [];
   #primary: Primary | undefined;
+  #verifying = false;
+  #check: { readonly source: LiveSource; readonly check: SelfCheck } | undefined;
   #waker: Waker | undefined;
   #state: State = "waiting";
   #reason: string | undefined;
@@ -152,6 +155,47 @@ export class Database implements Waited {
   /** Waited. A primary makes histories: one that it is not in is over. */
   isPast(epoch: Epoch): boolean {
     return this.#primary !== undefined || this.#past.includes(epoch);
+  }
+
+  /**
+   * Compares what is on disk with the index, page by page. With `repair` a replica then fetches from
+   * its upstream what differs. @throws {LiveError} "not_ready", "busy" if that is under way.
+   */
+  async *verify(repair: boolean, signal: AbortSignal): AsyncGenerator<CheckProgress> {
+    const source = this.#primary?.source ?? this.#replica?.source;
+    if (source === undefined) {
+      throw new LiveError("not_ready", this.#reason ?? `"${this.options.path}" is not ready yet`);
+    }
+    if (this.#verifying) throw new LiveError("busy", "It is being verified already");
+    this.#verifying = true;
+    try {
+      let last: CheckProgress | undefined;
+      for await (last of checkAll(source.checked, this.#env, signal)) yield last;
+      if (last === undefined) return;
+      this.counters.checkedPages += last.donePages;
+      this.counters.badPages += last.badCount;
+      if (repair && last.badCount > 0) this.#replica?.distrust(last.bad[0]!);
+    } finally {
+      this.#verifying = false;
+    }
+  }
+
+  /** Checks up to `bytes` of a replica's file. @returns what it did, or undefined: all pages are done. */
+  async checkSome(bytes: number): Promise<number | undefined> {
+    const source = this.#replica?.source;
+    if (source === undefined) return undefined;
+    if (this.#check?.source !== source) {
+      this.#check = { source, check: new SelfCheck(source.checked, this.#env) };
+    }
+    const { check } = this.#check;
+    const { pageSize } = source.checked.index;
+    const from = check.next;
+    const bad = await check.step(Math.max(1, Math.floor(bytes / pageSize)));
+    const pages = check.next > from ? check.next - from : source.checked.index.pageCount + 1 - from;
+    this.counters.checkedPages += pages;
+    this.counters.badPages += bad.length;
+    if (bad.length > 0) this.#replica?.distrust(bad[0]!);
+    return check.next === 1 ? undefined : pages * pageSize;
   }
 
   /** Waited. */

@@ -22,6 +22,7 @@ import { AnswerCache, answerRounds, type AnswerSource, snapshotAnswer } from "..
 import { encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest } from "../changes/source.ts";
 import type { Counters } from "./counters.ts";
+import type { Checked } from "./self_check.ts";
 
 const HEARTBEAT_MS = 1000;
 /** Hashes a record: 128 KiB. */
@@ -102,6 +103,11 @@ export class LiveSource implements ChangeSource {
     for (const block of request.blocks) {
       yield this.#hashesRecord("pages", block, this.#database.index.pageHashes(block));
     }
+  }
+
+  /** What is on disk against the index. */
+  get checked(): Checked {
+    return this.#database;
   }
 
   /** Nobody to tell: who asks in this process knows. */

@@ -7,7 +7,7 @@ import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { watchdog } from "../sqlite/process.ts";
 import { type Connect, Database } from "./database.ts";
-import type { DatabaseOptions, NodeOptions } from "./options.ts";
+import { type DatabaseOptions, DEFAULT_SELF_CHECK_BYTES, type NodeOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
 
 /** Idle, each look of each database; an event or a busy database looks sooner. */
@@ -39,6 +39,10 @@ export class Node {
   readonly #started: number;
   #databases: readonly Database[];
   readonly #running = new Map<Database, Running>();
+  readonly #selfCheckBytes: number;
+  /** The database whose file is checked next. */
+  #checked = 0;
+  #checking = false;
   #bug: (error: unknown) => void = () => {};
   #signal: AbortSignal | undefined;
 
@@ -47,6 +51,7 @@ export class Node {
     this.#env = env;
     this.#version = version;
     this.#started = env.clock.monotonic();
+    this.#selfCheckBytes = options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES;
     this.#databases = options.databases.map((database) => this.#make(database));
   }
 
@@ -64,6 +69,7 @@ export class Node {
       for (const database of this.#databases) database.tick();
       if (++ticks % TICKS_PER_CHECK === 0) {
         for (const database of this.#databases) database.check();
+        void this.#selfCheck();
       }
       cancel = this.#env.clock.after(TICK_MS, tick);
     };
@@ -128,6 +134,28 @@ export class Node {
       await clock.sleep(DRAIN_LOOK_MS);
     }
     return true;
+  }
+
+  /** So many bytes of all replicas together, one after the other. */
+  async #selfCheck(): Promise<void> {
+    if (this.#checking) return;
+    this.#checking = true;
+    try {
+      let left = this.#selfCheckBytes;
+      for (let passes = 0; left > 0 && passes < this.#databases.length;) {
+        this.#checked %= this.#databases.length;
+        const done = await this.#databases[this.#checked]!.checkSome(left);
+        left -= done ?? 0;
+        if (done !== undefined) continue;
+        this.#checked++; // from its first page, the next time round
+        passes++;
+      }
+    } catch (error) {
+      if (!(error instanceof LiveError)) this.#bug(error);
+      this.#checked++; // what the disk does is told as trouble
+    } finally {
+      this.#checking = false;
+    }
   }
 
   #make(options: DatabaseOptions): Database {

@@ -48,9 +48,13 @@ export interface NodeOptions {
   readonly databases: readonly DatabaseOptions[];
   /** Absent: a node of replicas only that serves nobody. */
   readonly addr?: ListenAddress;
+  /** Of replicas' files, compared each second with what is known of them; 0 = none. */
+  readonly selfCheckBytes?: number;
   /** What a client must send as `Authorization: Bearer …` for everything but /health. */
   readonly token?: string;
 }
+
+export const DEFAULT_SELF_CHECK_BYTES = 256_000;
 
 /** What a database has when the config says nothing. */
 export const DATABASE_DEFAULTS = {

@@ -128,6 +128,13 @@ export class Replica {
     this.#stopFollowing?.abort();
   }
 
+  /** The file is read again, and what differs is fetched. */
+  distrust(pgno: number): void {
+    this.#env.log.error("a page of the replica has changed on disk", { pgno });
+    this.#reopen = new LiveError("corrupt", `Page ${pgno} has changed on disk`);
+    this.#stopFollowing?.abort();
+  }
+
   async close(reason: LiveError): Promise<void> {
     const open = this.#open;
     this.#open = undefined;
@@ -285,11 +292,7 @@ export class Replica {
           throw new LiveError("not_ready", "The database is being opened again");
         }
       },
-      distrust: (pgno) => {
-        this.#env.log.error("a page of the replica has changed on disk", { pgno });
-        this.#reopen = new LiveError("corrupt", `Page ${pgno} has changed on disk`);
-        this.#stopFollowing?.abort();
-      },
+      distrust: (pgno) => this.distrust(pgno),
     };
   }
 

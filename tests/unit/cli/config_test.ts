@@ -23,6 +23,7 @@ Deno.test("parseConfig() reads the guide's primary", () => {
 
 Deno.test("parseConfig() reads the guide's replica", async (t) => {
   const upstream = { url: "http://primary.internal:9090", path: "/data/db" };
+  const selfCheckBytes = 256_000;
   const cases: [name: string, text: string, options: object][] = [
     ["as it stands", REPLICA, {
       databases: [{ ...DATABASE_DEFAULTS, path: "/data/db", upstream }],
@@ -40,7 +41,9 @@ Deno.test("parseConfig() reads the guide's replica", async (t) => {
     }],
   ];
   for (const [name, text, options] of cases) {
-    await t.step(name, () => assertEquals<unknown>(parse(text).options, options));
+    await t.step(name, () => {
+      assertEquals<unknown>(parse(text).options, { selfCheckBytes, ...options });
+    });
   }
 });
 
@@ -51,6 +54,7 @@ auth:
   token: own-token
 log-level: debug
 log-format: json
+self-check-rate: 1.5MB/s
 dbs:
   - path: ~/one.db
     monitor-delay-interval: 10ms
@@ -69,6 +73,7 @@ dbs:
     options: {
       addr: { hostname: "127.0.0.1", port: 9090 },
       token: "own-token",
+      selfCheckBytes: 1_500_000,
       databases: [
         {
           path: "/users/ann/one.db",

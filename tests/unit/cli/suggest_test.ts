@@ -37,7 +37,15 @@ Deno.test("closest() finds what was meant, or nothing", async (t) => {
 });
 
 Deno.test("childrenOf() lists the keys of one level", () => {
-  assertEquals(childrenOf(""), ["addr", "auth", "exec", "log-level", "log-format", "dbs"]);
+  assertEquals(childrenOf(""), [
+    "addr",
+    "auth",
+    "exec",
+    "self-check-rate",
+    "log-level",
+    "log-format",
+    "dbs",
+  ]);
   assertEquals(childrenOf("auth"), ["token"]);
   assertEquals(childrenOf("dbs[].upstream"), ["url", "path", "token"]);
   assertEquals(childrenOf("dbs[]").includes("upstream"), true);

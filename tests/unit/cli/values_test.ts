@@ -3,10 +3,11 @@ import {
   parseChoice,
   parseInteger,
   parseRangedDuration,
+  parseRate,
   parseToken,
   resolvePath,
 } from "../../../src/cli/values.ts";
-import { assertEquals, assertMatch } from "../../support/assert.ts";
+import { assertEquals, assertMatch, assertThrows } from "../../support/assert.ts";
 import { complaint } from "./parse.ts";
 
 const DAY = { least: 0, most: 86_400_000 };
@@ -137,5 +138,19 @@ Deno.test("resolvePath() and absolutePath() say what to write when they cannot",
   ];
   for (const [name, work, sentence] of cases) {
     await t.step(name, () => assertMatch(complaint(work), sentence));
+  }
+});
+
+Deno.test("parseRate() reads bytes a second", () => {
+  const cases: readonly [string, number][] = [
+    ["0", 0],
+    ["10B/s", 10],
+    ["256KB/s", 256_000],
+    ["1.5 MB/s", 1_500_000],
+    ["2GB/s", 2_000_000_000],
+  ];
+  for (const [text, bytes] of cases) assertEquals(parseRate(text), bytes, text);
+  for (const text of ["", "10", "10MB", "10 Mbit/s", "-1MB/s", "1e3B/s", "1,5MB/s", "10mb/s"]) {
+    assertThrows(() => parseRate(text), /must be bytes a second/);
   }
 });
