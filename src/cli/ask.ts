@@ -1,13 +1,18 @@
 /**
  * Asks a node for its status: the one of a config, or the one at a URL. May import: base/, http/,
- * node/options.
+ * node/options, cli/secrets.
+ *
+ * The node of a config is asked at this machine's address, which its certificate need not name: it
+ * must show the very certificate of the config. At a URL the usual rules hold.
  * @module
  */
 import type { Clock } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import { ENDPOINTS } from "../http/endpoints.ts";
-import { formatHost } from "../http/server.ts";
+import { formatHost } from "../http/listener.ts";
+import { askPinned, explainTls, type Settings, tlsClient } from "../http/tls.ts";
 import type { ListenAddress, NodeOptions } from "../node/options.ts";
+import { statusAccess, systemClient } from "./secrets.ts";
 import type { StatusJson } from "./status_view.ts";
 
 const LIMIT_MS = 3000;
@@ -15,14 +20,23 @@ const LIMIT_MS = 3000;
 export interface NodeAddress {
   readonly url: string;
   readonly token?: string;
+  /** The certificate (PEM) that it must show. */
+  readonly cert?: string;
+  /** CAs (PEM) that are trusted instead of the system's. */
+  readonly ca?: string;
+  /** What the sentences call URL and CA; default: as on the command line. */
+  readonly settings?: Settings;
 }
 
 /** Where the node of a config listens. @throws {LiveError} "config" if it listens nowhere. */
-export function addressOf({ addr, token }: NodeOptions): NodeAddress {
+export function addressOf(options: NodeOptions): NodeAddress {
+  const { addr, tls } = options;
   if (addr === undefined || addr.port === 0) {
     throw new LiveError("config", "addr: the config names no port, so the node cannot be asked");
   }
-  return { url: `http://${here(addr)}`, ...(token === undefined ? {} : { token }) };
+  const { hostname, port } = here(addr);
+  const scheme = tls === undefined ? "http" : "https";
+  return { url: `${scheme}://${formatHost(hostname, port)}`, ...statusAccess(options) };
 }
 
 /** @throws {LiveError} "upstream" with a sentence if there is no answer. */
@@ -41,29 +55,20 @@ export interface Answer {
  * The JSON that a node answers, whatever the status. `target` is a path with its query.
  * @throws {LiveError} "upstream" if there is no answer or no JSON, "unauthorized".
  */
-export async function ask(
-  { url, token }: NodeAddress,
-  target: string,
-  limitMs: number,
-): Promise<Answer> {
-  let response: Response;
-  let text: string;
+export async function ask(node: NodeAddress, target: string, limitMs: number): Promise<Answer> {
+  const { url } = node;
+  let answer: { readonly status: number; readonly text: string };
   try {
-    response = await fetch(new URL(target, url), {
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(limitMs),
-    });
-    text = await response.text();
+    answer = await send(node, target, limitMs);
   } catch (error) {
     const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "");
-    throw new LiveError(
-      "upstream",
-      `No node answers at ${url}: ${reason.replace("client error (Connect): ", "")}`,
-    );
+    const said = explainTls(reason, node.settings ?? { url: "the URL", ca: "-ca" }) ??
+      reason.replace("client error (Connect): ", "");
+    throw new LiveError("upstream", `No node answers at ${url}: ${said}`);
   }
-  const { status } = response;
+  const { status, text } = answer;
   if (status === 401) {
-    throw new LiveError("unauthorized", `${url} wants a token: use -config, or -token`);
+    throw new LiveError("unauthorized", `${url} wants a token: use -config, -token or -token-file`);
   }
   try {
     const body: unknown = JSON.parse(text);
@@ -88,7 +93,39 @@ export async function roundTripMs(node: NodeAddress, clock: Clock): Promise<numb
   return times.sort((a, b) => a - b)[2];
 }
 
-function here(addr: ListenAddress): string {
+async function send(
+  { url, token, cert, ca }: NodeAddress,
+  target: string,
+  limitMs: number,
+): Promise<{ status: number; text: string }> {
+  const headers: Record<string, string> = token === undefined
+    ? {}
+    : { authorization: `Bearer ${token}` };
+  if (cert !== undefined) {
+    const { hostname, port } = new URL(url);
+    const bare = hostname.replace(/^\[|\]$/g, "");
+    const to = { hostname: bare, port: Number(port || 443) };
+    return await askPinned({ ...to, path: target, headers, cert, limitMs });
+  }
+  const response = await fetch(new URL(target, url), {
+    headers,
+    signal: AbortSignal.timeout(limitMs),
+    ...(url.startsWith("https:") && { client: clientOf(ca) }),
+  });
+  return { status: response.status, text: await response.text() };
+}
+
+/** By its CAs; a second request takes the connection of the first. */
+const clients = new Map<string | undefined, Deno.HttpClient>();
+
+function clientOf(ca: string | undefined): Deno.HttpClient {
+  const client = clients.get(ca) ?? (ca === undefined ? systemClient() : tlsClient(ca));
+  clients.set(ca, client);
+  return client;
+}
+
+/** As it is reached from this machine. */
+function here(addr: ListenAddress): ListenAddress {
   const all = addr.hostname === "::" || addr.hostname === "0.0.0.0";
-  return formatHost(all ? "127.0.0.1" : addr.hostname, addr.port);
+  return all ? { hostname: "127.0.0.1", port: addr.port } : addr;
 }

@@ -8,9 +8,9 @@ import config from "../../deno.json" with { type: "json" };
 import { type Env, type Log, systemClock, systemRandom } from "../base/env.ts";
 import { exitCode, LiveError, messageOf } from "../base/errors.ts";
 import { HttpSource } from "../http/client.ts";
-import { Server } from "../http/server.ts";
+import { type Credentials, Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
-import type { NodeOptions } from "../node/options.ts";
+import type { ListenAddress, NodeOptions } from "../node/options.ts";
 import { Node } from "../node/node.ts";
 import { Application } from "./application.ts";
 import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
@@ -25,8 +25,9 @@ import { noteAcceptance } from "../node/aside.ts";
 import { realPath } from "../node/side_files.ts";
 import { resolvePath } from "./values.ts";
 import { parseUpstreamUrl } from "./address.ts";
-import { addressOf } from "./ask.ts";
+import { addressOf, type NodeAddress } from "./ask.ts";
 import { parseNamed } from "./place.ts";
+import { checkSecretFile, readNamed, Secrets } from "./secrets.ts";
 import { showStatus } from "./status.ts";
 import { waitAt } from "./wait.ts";
 import { copyTo } from "./copy.ts";
@@ -67,23 +68,23 @@ async function run(invocation: Invocation): Promise<number> {
     case "copy":
       return await copy(invocation);
     case "doctor":
-      return await doctor(load([], invocation.flags), invocation.json);
+      return await doctor(load([], invocation.flags, checkSecretFile), invocation.json);
     case "accept":
       return accept(invocation.path);
     case "databases":
       print(await listDatabases(load([], invocation.flags), invocation.json));
       return 0;
     case "replicate":
-      return await replicate(() => load(invocation.paths, invocation.flags));
+      return await replicate(
+        load(invocation.paths, invocation.flags, checkSecretFile),
+        () => load(invocation.paths, invocation.flags), // a bad file then changes itself alone
+      );
   }
 }
 
 async function status(asked: Extract<Invocation, { command: "status" }>): Promise<number> {
-  const { url, json, watch, flags } = asked;
-  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
-  const node = url === undefined
-    ? addressOf(load([], flags).options)
-    : { url: parseNamed("the URL", () => parseUpstreamUrl(url)).url, ...(token && { token }) };
+  const { json, watch } = asked;
+  const node = nodeOf(asked);
   const isTerminal = Deno.stdout.isTerminal();
   const colours = isTerminal && Deno.env.get("NO_COLOR") === undefined;
   const stop = new AbortController();
@@ -123,13 +124,10 @@ function paintOf(stream: { isTerminal(): boolean }): Paint {
 
 async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {
   const { url, flags, json, query } = asked;
-  const loaded = url === undefined ? load([], flags).options : undefined;
-  const there = url === undefined ? undefined : parseNamed("the URL", () => parseUpstreamUrl(url));
-  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
-  const node = loaded === undefined
-    ? { url: there!.url, ...(token !== undefined && { token }) }
-    : addressOf(loaded);
-  const path = asked.path ?? there?.path ?? onlyPath(loaded);
+  const node = nodeOf(asked);
+  const path = asked.path ??
+    (url === undefined ? onlyPath(load([], flags).options) : parseUpstreamUrl(url).path) ??
+    onlyPath(undefined);
   const waited = await waitAt({ node, path, query: { ...query } }, systemClock);
   print(json ? `${JSON.stringify(waited.json)}\n` : waited.line);
   return waited.code;
@@ -140,6 +138,35 @@ function onlyPath(loaded: NodeOptions | undefined): string {
   const [first, ...others] = loaded?.databases ?? [];
   if (first !== undefined && others.length === 0) return first.path;
   throw new LiveError("config", "-path: which database? Write -path /data/db");
+}
+
+/** Of a URL and its flags, or of a config. */
+function nodeOf(asked: Extract<Invocation, { command: "status" | "wait" }>): NodeAddress {
+  const { url, tokenFile, ca, flags } = asked;
+  if (url === undefined) {
+    if (asked.token === undefined && tokenFile === undefined && ca === undefined) {
+      return addressOf(load([], flags).options);
+    }
+    const what =
+      "-token, -token-file and -ca belong to a URL; a config has its own, or give the URL";
+    throw new LiveError("config", what);
+  }
+  if (asked.token !== undefined && tokenFile !== undefined) {
+    throw new LiveError("config", "-token and -token-file say the same; give one");
+  }
+  const token = asked.token ??
+    (tokenFile === undefined
+      ? Deno.env.get("LITESTREAM_LIVE_TOKEN")
+      : readNamed("-token-file", "token", tokenFile));
+  const { url: origin } = parseNamed("the URL", () => parseUpstreamUrl(url));
+  if (ca !== undefined && !origin.startsWith("https:")) {
+    throw new LiveError("config", "-ca is for an https URL; write https:// or leave it out");
+  }
+  return {
+    url: origin,
+    ...(token && { token }),
+    ...(ca !== undefined && { ca: readNamed("-ca", "ca", ca) }),
+  };
 }
 
 /** Notes that the refused file of a replica may be replaced; the node that runs does it. */
@@ -154,8 +181,13 @@ function accept(path: string): number {
 }
 
 /** From a file, or from the positional arguments; flags win. */
-function load(paths: readonly string[], flags: Flags): LoadedConfig {
+function load(
+  paths: readonly string[],
+  flags: Flags,
+  checkFile?: typeof checkSecretFile,
+): LoadedConfig {
   const machine = {
+    ...(checkFile && { checkFile }),
     env: (name: string): string | undefined => Deno.env.get(name),
     cwd: Deno.cwd(),
     home: Deno.env.get("HOME"),
@@ -168,33 +200,33 @@ function load(paths: readonly string[], flags: Flags): LoadedConfig {
   return optionsFromArguments(paths, flags, machine);
 }
 
-async function replicate(load: () => LoadedConfig): Promise<number> {
-  const loaded = load();
+async function replicate(loaded: LoadedConfig, load: () => LoadedConfig): Promise<number> {
   const { options, log: logOptions, notes, path, exec } = loaded;
   const colours = logOptions.format === "text" && Deno.stderr.isTerminal() &&
     Deno.env.get("NO_COLOR") === undefined;
   const log = openLog({ ...logOptions, colours, write: writeStderr });
   const env: Env = { clock: systemClock, random: systemRandom, log };
   stopOnBugs(log);
+  const secrets = new Secrets(log, systemClock);
+  const credentials = secrets.credentials(options);
   log.info("litestream-live", { version: VERSION, pid: Deno.pid, config: path });
   for (const note of notes) log.warn("config", { note });
 
   const stop = new AbortController();
-  const node = new Node(options, connect, VERSION, env);
+  const node = new Node(options, connectWith(secrets), VERSION, env);
   const application = exec === undefined ? undefined : new Application(exec, node, env);
   listenToSignals(stop, application, log);
-  const { addr, token } = options;
-  if (addr !== undefined) {
-    const server = new Server(node, token === undefined ? {} : { token }, env);
-    log.info("listening", { addr: server.listen(addr, stop.signal) });
-    if (token === undefined && hasOpenBind(addr)) {
-      log.warn("ANYBODY who can reach this address can read every database: set auth.token", {
-        addr: addr.hostname,
-      });
-    }
+  const { addr } = options;
+  const server = addr && new Server(node, credentials, env);
+  if (addr !== undefined && server !== undefined) {
+    const bound = server.listen(addr, stop.signal);
+    log.info("listening", { addr: bound, tls: credentials.tls !== undefined });
+    warnOfOpenBind(addr, credentials, log);
   }
   const stopped = node.run(stop.signal);
-  const reload = reloader({ running: loaded, node, log, load });
+  const renew = (options: NodeOptions): Promise<void> =>
+    reloadCredentials({ secrets, options, server, log });
+  const reload = reloader({ running: loaded, node, log, load, renew });
   // SIGHUP has two senders: who wants a reload, and the system when a terminal was closed.
   const onTerminal = Deno.stderr.isTerminal();
   Deno.addSignalListener("SIGHUP", () => {
@@ -207,7 +239,38 @@ async function replicate(load: () => LoadedConfig): Promise<number> {
   return code;
 }
 
-const connect: Connect = (upstream, env, onChain) => new HttpSource({ ...upstream, onChain }, env);
+function connectWith(secrets: Secrets): Connect {
+  return (upstream, env, onChain) => {
+    const { url, path } = upstream;
+    return new HttpSource({ url, path, access: secrets.accessOf(upstream), onChain }, env);
+  };
+}
+
+interface Renewal {
+  readonly secrets: Secrets;
+  readonly options: NodeOptions;
+  readonly server: Server | undefined;
+  readonly log: Log;
+}
+
+/** Tokens and certificates of `options` are read again, here and for upstreams. */
+async function reloadCredentials({ secrets, options, server, log }: Renewal): Promise<void> {
+  log.info("reading tokens and certificates again");
+  secrets.renewUpstreams();
+  const credentials = secrets.credentials(options);
+  await server?.renew(credentials);
+  if (options.addr !== undefined) warnOfOpenBind(options.addr, credentials, log);
+}
+
+function warnOfOpenBind(addr: ListenAddress, { token, tls }: Credentials, log: Log): void {
+  if (!hasOpenBind(addr)) return;
+  const where = { addr: addr.hostname };
+  if (token === undefined) {
+    log.warn("ANYBODY who can reach this address can read every database: set auth.token", where);
+  } else if (tls === undefined) {
+    log.warn("data and tokens cross the network in the clear: set tls, or use a tunnel", where);
+  }
+}
 
 /**
  * SIGINT and SIGTERM: the first aborts, the second ends the process at once. While an application runs

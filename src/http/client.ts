@@ -1,6 +1,6 @@
 /**
  * Another node's database as a ChangeSource: what changes() yields are the bytes of its HTTP answer.
- * May import: base/, changes/, http/{endpoints,ranges}.
+ * May import: base/, changes/, http/{endpoints,ranges,tls}.
  *
  * Every failure is a LiveError "upstream" with a sentence that names the upstream, unless the other
  * node said a code that is acted on ("position_gone", "not_ready"). The token stands in no message.
@@ -14,14 +14,22 @@ import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
+import { explainTls } from "./tls.ts";
+
+export interface Access {
+  readonly token?: string;
+  /** For https: what trusts the right CAs. */
+  readonly client?: Deno.HttpClient;
+}
 
 export interface ClientOptions {
   /** Scheme, host and port. */
   readonly url: string;
   readonly path: string;
-  readonly token?: string;
   /** Not listed as a replica: it takes a copy and goes. */
   readonly passing?: boolean;
+  /** Asked for at each request, since SIGHUP may change it. @throws {LiveError} "config". */
+  readonly access?: () => Access;
   /** Told the ids of the databases that the other one follows, itself first. May throw. */
   readonly onChain?: (ids: readonly string[]) => void;
 }
@@ -95,13 +103,14 @@ export class HttpSource implements ChangeSource {
     url.searchParams.set("path", this.#options.path);
     url.searchParams.set("protocol", String(PROTOCOL_VERSION));
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const { token } = this.#options;
+    const { token, client } = this.#options.access?.() ?? {};
     let response: Response;
     try {
       response = await fetch(url, {
         method: body === undefined ? "GET" : "POST",
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
         ...(body === undefined ? {} : { body }),
+        ...(client === undefined ? {} : { client }),
         redirect: "error",
         signal,
       });
@@ -150,7 +159,8 @@ export class HttpSource implements ChangeSource {
     } catch { /* not ours: a proxy's page, or another server */ }
     const { url } = this.#options;
     if (response.status === 401) {
-      return new LiveError("upstream", `${url} refuses: set upstream.token to its auth.token`);
+      const way = "set upstream.token, or upstream.token-file, to its auth.token";
+      return new LiveError("upstream", `${url} refuses: ${way}`);
     }
     return new LiveError(code, `${url} answers ${response.status}: ${message}`);
   }
@@ -159,7 +169,8 @@ export class HttpSource implements ChangeSource {
     // "error sending request for url (http://…?…): client error (Connect): tcp connect error: …"
     const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "")
       .replace(/^client error \(Connect\): /, "");
-    return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${reason}`);
+    const said = explainTls(reason, { url: "upstream.url", ca: "upstream.ca" }) ?? reason;
+    return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${said}`);
   }
 }
 
