@@ -75,7 +75,8 @@ export const KEYS: readonly ConfigKey[] = [
     name: "auth.status-token",
     type: "token",
     example: "$LIVE_STATUS_TOKEN",
-    help: "Opens what only shows (/status, /metrics), never data; the token opens it as well.",
+    help:
+      "Opens what only shows (/status, /metrics, /wait), never data; the token opens it as well.",
   },
   {
     name: "auth.status-token-file",
