@@ -160,6 +160,29 @@ scopedTest("a token is changed by SIGHUP: the old one opens nothing any more", a
   );
 });
 
+scopedTest("SIGHUP takes tokens and TLS that are new in the config", async (scope) => {
+  const path = await source(scope);
+  const ca = await Authority.create(await scope.path("ca"));
+  const primary = await scope.start("primary", primaryOf(path));
+  assertEquals((await primary.getText("/status")).status, 200);
+  const tls = await ca.issue("node");
+  primary.reload({ ...primaryOf(path), auth: { token: TOKEN }, tls });
+  await primary.logged(/"listening again".*"tls":true/);
+  primary.trust(ca.cert);
+  assertEquals((await primary.getText("/status")).status, 401);
+  const right = await primary.get("/status", { authorization: `Bearer ${TOKEN}` });
+  await right.body?.cancel();
+  assertEquals(right.status, 200);
+  primary.reload({
+    ...primaryOf(path),
+    auth: { token: TOKEN },
+    tls: { cert: "/none", key: "/none" },
+  });
+  await primary.logged(/NOT taken, what was read before stays.*does not exist; write it/);
+  assertEquals((await primary.getText("/status")).status, 401);
+  await primary.logged(/config reloaded/);
+});
+
 scopedTest("SIGHUP without a change cuts nothing", async (scope) => {
   await source(scope);
   const pair = await startPair(scope);

@@ -277,10 +277,30 @@ scopedTest("status and databases ask a node that speaks TLS", async (scope) => {
   const unknown = await run(["status", url, ...token]);
   assertEquals([unknown.code, unknown.out], [1, ""]);
   assertMatch(unknown.err, /a CA that is not trusted here: give that CA's certificate as -ca\n$/);
+  assertMatch((await run(["wait", url, "-path", path, ...token, "-ca", ca.cert])).out, /^ok /);
+  assertMatch((await run(["wait", ...config])).out, /^ok /);
+  const both = await run(["status", ...config, "-ca", ca.cert]);
+  assertEquals([both.code, both.out], [2, ""]);
+  assertMatch(both.err, /-token, -token-file and -ca belong to a URL/);
+
+  const follower = scope.node("follower", {
+    dbs: [{
+      path: await scope.path("follower/app.db"),
+      upstream: { url, path, token: "data-t0ken", ca: ca.cert },
+    }],
+  });
+  follower.write();
+  const well = await run(["doctor", "-json", "-config", follower.configPath]);
+  assertEquals(well.code, 0, well.out);
+  assertMatch(well.out, /version \S+ at https:\/\/localhost/);
+  assert(!well.out.includes("t0ken"));
 
   const other = await ca.issue("other", { names: "DNS:localhost" });
   await Deno.copyFile(other.cert, files.cert); // and no SIGHUP
   const changed = await run(["status", ...config]);
   assertEquals(changed.code, 1);
   assertMatch(changed.err, /shows another certificate than tls\.cert; send it SIGHUP\n$/);
+  const ill = await run(["doctor", "-json", ...config]);
+  assertEquals(ill.code, 1);
+  assertMatch(ill.out, /tls\.key: is not the key of the certificate/);
 });
