@@ -42,6 +42,8 @@ export type Invocation =
     readonly url: string;
     readonly path: string;
     readonly token?: string;
+    readonly tokenFile?: string;
+    readonly ca?: string;
     readonly force: boolean;
     readonly json: boolean;
   }
@@ -170,10 +172,13 @@ function commands(take: (invocation: Invocation) => void): Command {
     .argument("<file>", "the copy, an ordinary database; FILE.part until it is whole")
     .option("--force", "replace a file that is there and that nobody uses")
     .option("--token <token>", "the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)")
+    .option("--token-file <file>", "the same, from a file: other users cannot see it")
+    .option("--ca <file>", "for https: CA certificates (PEM) to trust, not the system's")
     .option("--json", "for machines")
     .action((url: string, path: string, options) => {
-      const { token, force = false, json = false } = options;
-      take({ command: "copy", url, path, ...present({ token }), force, json });
+      const { token, tokenFile, ca, force = false, json = false } = options;
+      const given = present({ token, tokenFile, ca });
+      take({ command: "copy", url, path, ...given, force, json });
     });
   withConfig(program.command("doctor"))
     .description("Look at everything a node needs: files, rights, limits, log, upstream.")

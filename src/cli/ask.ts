@@ -16,6 +16,8 @@ import { statusAccess, systemClient } from "./secrets.ts";
 import type { StatusJson } from "./status_view.ts";
 
 const LIMIT_MS = 3000;
+/** What sentences about certificates call a command's arguments. */
+export const FLAGS: Settings = { url: "the URL", ca: "-ca" };
 
 export interface NodeAddress {
   readonly url: string;
@@ -62,7 +64,7 @@ export async function ask(node: NodeAddress, target: string, limitMs: number): P
     answer = await send(node, target, limitMs);
   } catch (error) {
     const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "");
-    const said = explainTls(reason, node.settings ?? { url: "the URL", ca: "-ca" }) ??
+    const said = explainTls(reason, node.settings ?? FLAGS) ??
       reason.replace("client error (Connect): ", "");
     throw new LiveError("upstream", `No node answers at ${url}: ${said}`);
   }
@@ -118,7 +120,7 @@ async function send(
 /** By its CAs; a second request takes the connection of the first. */
 const clients = new Map<string | undefined, Deno.HttpClient>();
 
-function clientOf(ca: string | undefined): Deno.HttpClient {
+export function clientOf(ca: string | undefined): Deno.HttpClient {
   const client = clients.get(ca) ?? (ca === undefined ? systemClient() : tlsClient(ca));
   clients.set(ca, client);
   return client;

@@ -25,7 +25,7 @@ import { noteAcceptance } from "../node/aside.ts";
 import { realPath } from "../node/side_files.ts";
 import { resolvePath } from "./values.ts";
 import { parseUpstreamUrl } from "./address.ts";
-import { addressOf, type NodeAddress } from "./ask.ts";
+import { addressOf, clientOf, FLAGS, type NodeAddress } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { checkSecretFile, readNamed, Secrets } from "./secrets.ts";
 import { showStatus } from "./status.ts";
@@ -98,9 +98,12 @@ async function copy(asked: Extract<Invocation, { command: "copy" }>): Promise<nu
   if (path === undefined) {
     throw new LiveError("config", "the URL: has no path; write http://host:9090/data/db");
   }
-  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
+  const { token, ca } = nodeAt(asked);
+  const client = url.startsWith("https:") ? clientOf(ca) : undefined;
+  const access = { ...(token && { token }), ...(client && { client }) };
   const env: Env = { clock: systemClock, random: systemRandom, log: openLog(QUIET) };
-  const source = new HttpSource({ url, path, passing: true, ...(token && { token }) }, env);
+  const from = { url, path, passing: true, access: () => access, settings: FLAGS };
+  const source = new HttpSource(from, env);
   const to = realPath(resolvePath(asked.path, { cwd: Deno.cwd(), home: Deno.env.get("HOME") }));
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -142,29 +145,36 @@ function onlyPath(loaded: NodeOptions | undefined): string {
 
 /** Of a URL and its flags, or of a config. */
 function nodeOf(asked: Extract<Invocation, { command: "status" | "wait" }>): NodeAddress {
-  const { url, tokenFile, ca, flags } = asked;
+  const { url, token, tokenFile, ca, flags } = asked;
   if (url === undefined) {
-    if (asked.token === undefined && tokenFile === undefined && ca === undefined) {
+    if (token === undefined && tokenFile === undefined && ca === undefined) {
       return addressOf(load([], flags).options);
     }
     const what =
       "-token, -token-file and -ca belong to a URL; a config has its own, or give the URL";
     throw new LiveError("config", what);
   }
-  if (asked.token !== undefined && tokenFile !== undefined) {
+  return nodeAt({ ...asked, url });
+}
+
+type AtUrl = Partial<Record<"token" | "tokenFile" | "ca", string>> & { readonly url: string };
+
+/** A node at a URL, with what its flags and the environment say. @throws {LiveError} "config". */
+function nodeAt({ url, token, tokenFile, ca }: AtUrl): NodeAddress {
+  if (token !== undefined && tokenFile !== undefined) {
     throw new LiveError("config", "-token and -token-file say the same; give one");
   }
-  const token = asked.token ??
-    (tokenFile === undefined
-      ? Deno.env.get("LITESTREAM_LIVE_TOKEN")
-      : readNamed("-token-file", "token", tokenFile));
   const { url: origin } = parseNamed("the URL", () => parseUpstreamUrl(url));
   if (ca !== undefined && !origin.startsWith("https:")) {
     throw new LiveError("config", "-ca is for an https URL; write https:// or leave it out");
   }
+  const sent = token ??
+    (tokenFile === undefined
+      ? Deno.env.get("LITESTREAM_LIVE_TOKEN")
+      : readNamed("-token-file", "token", tokenFile));
   return {
     url: origin,
-    ...(token && { token }),
+    ...(sent && { token: sent }),
     ...(ca !== undefined && { ca: readNamed("-ca", "ca", ca) }),
   };
 }

@@ -14,7 +14,7 @@ import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
-import { explainTls } from "./tls.ts";
+import { explainTls, type Settings } from "./tls.ts";
 
 export interface Access {
   readonly token?: string;
@@ -30,6 +30,8 @@ export interface ClientOptions {
   readonly passing?: boolean;
   /** Asked for at each request, since SIGHUP may change it. @throws {LiveError} "config". */
   readonly access?: () => Access;
+  /** What the sentences call URL and CA; default: the keys of a config. */
+  readonly settings?: Settings;
   /** Told the ids of the databases that the other one follows, itself first. May throw. */
   readonly onChain?: (ids: readonly string[]) => void;
 }
@@ -40,6 +42,8 @@ const REPORT_LIMIT_MS = 3000;
 /** Of an error's text. */
 const MAX_ERROR_CHARS = 1000;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
+
+const UPSTREAM: Settings = { url: "upstream.url", ca: "upstream.ca" };
 
 export class HttpSource implements ChangeSource {
   readonly #options: ClientOptions;
@@ -169,7 +173,7 @@ export class HttpSource implements ChangeSource {
     // "error sending request for url (http://…?…): client error (Connect): tcp connect error: …"
     const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "")
       .replace(/^client error \(Connect\): /, "");
-    const said = explainTls(reason, { url: "upstream.url", ca: "upstream.ca" }) ?? reason;
+    const said = explainTls(reason, this.#options.settings ?? UPSTREAM) ?? reason;
     return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${said}`);
   }
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { Authority, type Issued } from "../support/certificates.ts";
+import { compareFiles } from "../support/content.ts";
 import { EXECUTABLE } from "../support/node.ts";
 import {
   assertInSync,
@@ -279,6 +280,12 @@ scopedTest("status and databases ask a node that speaks TLS", async (scope) => {
   assertMatch(unknown.err, /a CA that is not trusted here: give that CA's certificate as -ca\n$/);
   assertMatch((await run(["wait", url, "-path", path, ...token, "-ca", ca.cert])).out, /^ok /);
   assertMatch((await run(["wait", ...config])).out, /^ok /);
+  const copied = await scope.path("copied/app.db");
+  const data = ["-token", "data-t0ken", "-json"];
+  const copy = ["copy", `${url}${path}`, copied, ...data];
+  const whole = await run([...copy, "-ca", ca.cert]);
+  assertEquals(whole.code, 0, whole.err);
+  assertEquals((await compareFiles(path, copied)).problems, []);
   const both = await run(["status", ...config, "-ca", ca.cert]);
   assertEquals([both.code, both.out], [2, ""]);
   assertMatch(both.err, /-token, -token-file and -ca belong to a URL/);
