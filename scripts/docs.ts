@@ -11,7 +11,7 @@
  */
 import { parseArguments } from "../src/cli/arguments.ts";
 import { keysAsMarkdown, refusedKeysAsMarkdown } from "../src/cli/keys.ts";
-import { type Endpoint, ENDPOINTS } from "../src/http/endpoints.ts";
+import { type Endpoint, ENDPOINTS, NEEDS, type Needs } from "../src/http/endpoints.ts";
 import { METRICS } from "../src/http/metrics.ts";
 import { print, ROOT, runScript, ScriptError } from "./tools.ts";
 
@@ -24,6 +24,7 @@ export const GENERATED: Readonly<Record<string, () => string>> = {
   "refused keys": refusedKeysAsMarkdown,
   "flags": flagsAsMarkdown,
   "endpoints": endpointsAsMarkdown,
+  "access": accessAsMarkdown,
   "metrics": metricsAsMarkdown,
 };
 
@@ -96,6 +97,20 @@ function endpointsAsMarkdown(): string {
       Object.entries(query).map(([name, meaning]) => `\`${name}\`: ${meaning}`).join("; "),
       needs,
       sentence,
+    ]),
+  );
+}
+
+/** What opens what, where `auth.token` is set. */
+function accessAsMarkdown(): string {
+  const endpoints: readonly Endpoint[] = Object.values(ENDPOINTS);
+  const cell = (needs: Needs, sent: Needs): string =>
+    NEEDS.indexOf(sent) >= NEEDS.indexOf(needs) ? "open" : "401";
+  return markdownTable(
+    ["Request", "Without a token", "With `status-token`", "With `token`"],
+    endpoints.map(({ method, path, needs }) => [
+      `\`${method} ${path}\``,
+      ...NEEDS.map((sent) => cell(needs, sent)),
     ]),
   );
 }

@@ -61,6 +61,7 @@ const BANS: readonly Ban[] = [
     allowed: {
       "src/cli/config.ts": "reads the config file",
       "src/cli/machine.ts": "/proc, in a process without a node",
+      "src/cli/secrets.ts": "reads files of tokens, certificates and keys",
       "src/node/copier.ts": "the first copy's temporary file, closed before SQLite opens it",
       "src/node/plain_file.ts": "a file that no SQLite of this process has open",
       "src/node/position_file.ts": "`<db>-live/position`",

@@ -18,6 +18,9 @@ export type Invocation =
     /** Of a node, instead of a config. */
     readonly url?: string;
     readonly token?: string;
+    readonly tokenFile?: string;
+    /** A file of CA certificates. */
+    readonly ca?: string;
     readonly json: boolean;
     readonly watch: boolean;
     readonly flags: Flags;
@@ -26,6 +29,8 @@ export type Invocation =
     readonly command: "wait";
     readonly url?: string;
     readonly token?: string;
+    readonly tokenFile?: string;
+    readonly ca?: string;
     readonly path?: string;
     readonly json: boolean;
     /** As /wait takes them. */
@@ -37,6 +42,8 @@ export type Invocation =
     readonly url: string;
     readonly path: string;
     readonly token?: string;
+    readonly tokenFile?: string;
+    readonly ca?: string;
     readonly force: boolean;
     readonly json: boolean;
   }
@@ -45,6 +52,8 @@ export type Invocation =
     readonly url?: string;
     readonly against?: string;
     readonly token?: string;
+    readonly tokenFile?: string;
+    readonly ca?: string;
     readonly path?: string;
     readonly repair: boolean;
     readonly json: boolean;
@@ -138,24 +147,17 @@ function commands(take: (invocation: Invocation) => void): Command {
     .action((options) => {
       take({ command: "databases", json: options.json === true, flags: flagsOf(options) });
     });
-  withConfig(program.command("status"))
+  withNode(program.command("status"))
     .description("Show a running node: databases, state, lag, replicas.")
     .argument("[url]", "the node, instead of the one of a config file")
-    .option(
-      "--token <token>",
-      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
-    )
     .option("--json", "what /status answers")
     .option("--watch", "again each second, until Ctrl-C")
     .action((url: string | undefined, options) => {
-      const { token, json = false, watch = false } = options;
-      const given = {
-        ...(url === undefined ? {} : { url }),
-        ...(token === undefined ? {} : { token }),
-      };
+      const { token, tokenFile, ca, json = false, watch = false } = options;
+      const given = present({ url, token, tokenFile, ca });
       take({ command: "status", ...given, json, watch, flags: flagsOf(options) });
     });
-  withConfig(program.command("wait"))
+  withNode(program.command("wait"))
     .description("Wait until a transaction is at a node, or at its replicas; print where it is.")
     .argument("[url]", "the node, instead of the one of a config file")
     .option("--path <path>", "the database, where the node has several")
@@ -163,17 +165,14 @@ function commands(take: (invocation: Invocation) => void): Command {
     .option("--timeout <duration>", "at most 10m (default: 10s)")
     .option("--replicas <count>", "wait for so many of its replicas, not for the node")
     .option("--for <stage>", "of replicas: received, durable or applied (default: applied)")
-    .option(
-      "--token <token>",
-      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
-    )
     .option("--json", "what /wait answers")
     .action((url: string | undefined, options) => {
-      const { token, path, json = false, txid, timeout, replicas, for: stage } = options;
+      const { token, tokenFile, ca, path, json = false, ...others } = options;
+      const { txid, timeout, replicas, for: stage } = others;
       const query = present({ txid, timeout, replicas, for: stage });
       take({
         command: "wait",
-        ...present({ url, token, path }),
+        ...present({ url, token, tokenFile, ca, path }),
         json,
         query,
         flags: flagsOf(options),
@@ -185,10 +184,13 @@ function commands(take: (invocation: Invocation) => void): Command {
     .argument("<file>", "the copy, an ordinary database; FILE.part until it is whole")
     .option("--force", "replace a file that is there and that nobody uses")
     .option("--token <token>", "the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)")
+    .option("--token-file <file>", "the same, from a file: other users cannot see it")
+    .option("--ca <file>", "for https: CA certificates (PEM) to trust, not the system's")
     .option("--json", "for machines")
     .action((url: string, path: string, options) => {
-      const { token, force = false, json = false } = options;
-      take({ command: "copy", url, path, ...present({ token }), force, json });
+      const { token, tokenFile, ca, force = false, json = false } = options;
+      const given = present({ token, tokenFile, ca });
+      take({ command: "copy", url, path, ...given, force, json });
     });
   withConfig(program.command("verify"))
     .description("Read every page of a live database again, and compare it with its upstream.")
@@ -197,12 +199,14 @@ function commands(take: (invocation: Invocation) => void): Command {
     .option("--against <url>", "another node and database (default: its upstream)")
     .option("--repair", "let a replica fetch the pages that have changed on its disk")
     .option("--token <token>", "with URLs: the nodes' auth.token (default: $LITESTREAM_LIVE_TOKEN)")
+    .option("--token-file <file>", "the same, from a file: other users cannot see it")
+    .option("--ca <file>", "with https URLs: CA certificates (PEM) to trust, not the system's")
     .option("--json", "for machines")
     .action((url: string | undefined, options) => {
-      const { against, token, path, repair = false, json = false } = options;
+      const { against, token, tokenFile, ca, path, repair = false, json = false } = options;
       take({
         command: "verify",
-        ...present({ url, against, token, path }),
+        ...present({ url, against, token, tokenFile, ca, path }),
         repair,
         json,
         flags: flagsOf(options),
@@ -228,6 +232,17 @@ function withConfig(command: Command): Command {
   return command
     .option("--config <file>", "the config file")
     .option("--no-expand-env", "leave $VAR in the config file as it is");
+}
+
+/** Of a config, or at a URL with what it needs. */
+function withNode(command: Command): Command {
+  return withConfig(command)
+    .option(
+      "--token <token>",
+      "with a URL: the node's auth.status-token or auth.token (default: $LITESTREAM_LIVE_TOKEN)",
+    )
+    .option("--token-file <file>", "the same, from a file: other users cannot see it")
+    .option("--ca <file>", "with an https URL: CA certificates (PEM) to trust, not the system's");
 }
 
 /** Without what was not given. */

@@ -13,8 +13,9 @@ import {
   DATABASE_DEFAULTS,
   type DatabaseOptions,
   DEFAULT_SELF_CHECK_BYTES,
-  type ListenAddress,
+  type NodeOptions,
   type Ownership,
+  type TlsFiles,
   type UpstreamOptions,
 } from "../node/options.ts";
 import { parseAddr, parseUpstreamUrl } from "./address.ts";
@@ -31,6 +32,7 @@ import {
   parseRate,
   parseToken,
   resolvePath,
+  secretPath,
   type Surroundings,
 } from "./values.ts";
 import { parseYaml } from "./yaml.ts";
@@ -145,11 +147,56 @@ function readSelfCheck(root: Section): { selfCheckBytes: number } {
   return { selfCheckBytes: root.read("self-check-rate", parseRate) ?? DEFAULT_SELF_CHECK_BYTES };
 }
 
-function readNode(root: Section, flags: ConfigFlags): { addr?: ListenAddress; token?: string } {
+function readNode(root: Section, options: ParseOptions): Omit<NodeOptions, "databases"> {
   const written = root.read("addr", parseAddr);
-  const addr = flagAddr(flags) ?? written;
-  const token = root.section("auth")?.read("token", parseToken);
-  return { ...(addr && { addr }), ...(token !== undefined && { token }) };
+  const addr = flagAddr(options) ?? written;
+  const auth = root.section("auth");
+  const tls = root.section("tls");
+  return {
+    ...(addr && { addr }),
+    ...(auth && readAuth(auth, options)),
+    ...(tls && { tls: readTls(tls, options) }),
+  };
+}
+
+function readAuth(section: Section, surroundings: Surroundings): Partial<NodeOptions> {
+  const { token, file } = readToken(section, "token", surroundings);
+  if (token === undefined && file === undefined) {
+    throw section.problem("token", "is missing; add token: $LIVE_TOKEN, or token-file: and a path");
+  }
+  const status = readToken(section, "status-token", surroundings);
+  if (token !== undefined && status.token === token) {
+    throw section.problem("status-token", "is the token; make another, or remove the line");
+  }
+  return {
+    ...(token !== undefined && { token }),
+    ...(file !== undefined && { tokenFile: file }),
+    ...(status.token !== undefined && { statusToken: status.token }),
+    ...(status.file !== undefined && { statusTokenFile: status.file }),
+  };
+}
+
+/** `KEY: …` or `KEY-file: …`, not both. */
+function readToken(
+  section: Section,
+  key: string,
+  surroundings: Surroundings,
+): { token?: string; file?: string } {
+  const fileKey = `${key}-file`;
+  if (section.has(key) && section.has(fileKey)) {
+    const { line } = section.place(key);
+    throw section.problem(fileKey, `says what ${key} in line ${line} says; remove one of the two`);
+  }
+  const token = section.read(key, parseToken);
+  const file = section.read(fileKey, (text) => secretPath(text, "token", surroundings));
+  return { ...(token !== undefined && { token }), ...(file !== undefined && { file }) };
+}
+
+function readTls(section: Section, surroundings: Surroundings): TlsFiles {
+  return {
+    cert: section.read("cert", (text) => secretPath(text, "certificate", surroundings))!,
+    key: section.read("key", (text) => secretPath(text, "key", surroundings))!,
+  };
 }
 
 function readDatabase(section: Section, surroundings: Surroundings): DatabaseOptions {
@@ -160,7 +207,7 @@ function readDatabase(section: Section, surroundings: Surroundings): DatabaseOpt
   const upstream = section.section("upstream");
   const options = {
     path,
-    ...(upstream && { upstream: readUpstream(upstream, path) }),
+    ...(upstream && { upstream: readUpstream(upstream, path, surroundings) }),
     monitorDelayMs: section.number("monitor-delay-interval") ?? monitorDelayMs,
     checkpointIntervalMs: section.number("checkpoint-interval") ?? checkpointIntervalMs,
     minCheckpointPageCount: section.number("min-checkpoint-page-count") ?? minCheckpointPageCount,
@@ -206,14 +253,28 @@ function checkPageCounts(section: Section, options: DatabaseOptions): void {
     );
 }
 
-function readUpstream(section: Section, ownPath: string): UpstreamOptions {
+function readUpstream(
+  section: Section,
+  ownPath: string,
+  surroundings: Surroundings,
+): UpstreamOptions {
   const { url, path: inUrl } = section.read("url", parseUpstreamUrl)!;
   const path = section.read("path", absolutePath);
   if (path !== undefined && inUrl !== undefined && path !== inUrl) {
     throw section.problem("path", "is not the path in url; remove one of the two");
   }
-  const token = section.read("token", parseToken);
-  return { url, path: path ?? inUrl ?? ownPath, ...(token !== undefined && { token }) };
+  const { token, file } = readToken(section, "token", surroundings);
+  if (section.has("ca") && !url.startsWith("https:")) {
+    throw section.problem("ca", "is for https, and url is http; write https:// or remove the line");
+  }
+  const ca = section.read("ca", (text) => secretPath(text, "ca", surroundings));
+  return {
+    url,
+    path: path ?? inUrl ?? ownPath,
+    ...(token !== undefined && { token }),
+    ...(file !== undefined && { tokenFile: file }),
+    ...(ca !== undefined && { ca }),
+  };
 }
 
 function checkEachOnce(sections: readonly Section[], databases: readonly DatabaseOptions[]): void {

@@ -18,12 +18,12 @@ interface Row {
 /** The text to print: a table, or JSON. */
 export async function listDatabases(loaded: LoadedConfig, json: boolean): Promise<string> {
   const { databases } = loaded.options;
-  const states = await statesOf(loaded.options);
+  const { states, otherwise } = await statesOf(loaded.options);
   const rows = databases.map(({ path, upstream }): Row => ({
     path,
     role: upstream === undefined ? "primary" : "replica",
     upstream: upstream === undefined ? "" : `${upstream.url}${upstream.path}`,
-    state: states.get(path) ?? (loaded.options.addr === undefined ? "unknown" : "not running"),
+    state: states.get(path) ?? otherwise,
   }));
   return json ? `${JSON.stringify(rows, null, 2)}\n` : table(rows);
 }
@@ -37,16 +37,21 @@ function table(rows: readonly Row[]): string {
   return line((column) => column) + rows.map((row) => line((column) => row[column])).join("");
 }
 
-/** Path to state, of the node that listens at the config's address; empty if none does. */
-async function statesOf(options: NodeOptions): Promise<Map<string, string>> {
+/** Path to state, of the node that listens at the config's address, and what else there is to say. */
+async function statesOf(
+  options: NodeOptions,
+): Promise<{ states: ReadonlyMap<string, string>; otherwise: string }> {
   const states = new Map<string, string>();
+  if (options.addr === undefined) return { states, otherwise: "unknown" };
   try {
     const { databases = [] } = await askStatus(addressOf(options));
     for (const { path = "", state = "?", reason } of databases) {
       states.set(path, reason === undefined ? state : `${state}: ${reason}`);
     }
-  } catch (error) { // no node there, or another program: nothing is known
+  } catch (error) {
     if (!(error instanceof LiveError)) throw error;
+    // No node there, or another program; or one that may not be asked.
+    if (error.code !== "upstream") return { states, otherwise: `unknown: ${error.message}` };
   }
-  return states;
+  return { states, otherwise: "not running" };
 }

@@ -1,17 +1,18 @@
 /**
  * `doctor`: everything a node needs, looked at before it runs or beside one that does. May import:
- * base/, pages/page_reader, node/{inspect,options}, cli/{ask,machine,status_view}.
+ * base/, pages/page_reader, node/{inspect,options}, cli/{ask,machine,secrets,status_view}.
  *
  * A finding that needs somebody ends in an action. It changes nothing, and locks nothing.
  * @module
  */
-import { systemClock } from "../base/env.ts";
+import { type LogFields, silentLog, systemClock } from "../base/env.ts";
 import { codeOf, LiveError } from "../base/errors.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
 import { inspect, type Inspection } from "../node/inspect.ts";
 import type { DatabaseOptions, NodeOptions } from "../node/options.ts";
 import { addressOf, askStatus, type NodeAddress, roundTripMs } from "./ask.ts";
 import { bytesText, type StatusJson } from "./status_view.ts";
+import { Secrets, upstreamAccess } from "./secrets.ts";
 import { type Machine, processName, thisMachine } from "./machine.ts";
 
 export type Level = "ok" | "note" | "bad";
@@ -50,6 +51,7 @@ export async function examine(
   const about = (name: string): Add => (what, level, text, action) =>
     findings.push({ about: name, what, level, text, ...(action && { action }) });
   const machine = thisMachine();
+  lookAtSecrets(options, about("node"));
   const running = await lookAtNode(options, version, machine, about("node"));
   for (const database of options.databases) {
     const add = about(database.path);
@@ -62,6 +64,22 @@ export async function examine(
     lookAtState(running, database, add);
   }
   return { version, config, findings, ok: findings.every(({ level }) => level !== "bad") };
+}
+
+/** Tokens and certificates, as the node reads them. */
+function lookAtSecrets(options: NodeOptions, add: Add): void {
+  const say = (level: Level) => (message: string, fields: LogFields = {}): void => {
+    const { file, cert, reason } = fields;
+    const text = [file ?? cert, message, reason].filter((part) => part !== undefined).join(": ");
+    add("secrets", level, text, "Correct that file.");
+  };
+  const log = { ...silentLog, warn: say("note"), error: say("bad") };
+  try {
+    new Secrets(log, systemClock).credentials(options);
+  } catch (error) {
+    if (!(error instanceof LiveError)) throw error;
+    add("secrets", "bad", error.message, "Correct that file, or the config.");
+  }
 }
 
 async function lookAtNode(
@@ -249,9 +267,11 @@ async function lookAtUpstream(
 ): Promise<void> {
   const { upstream } = database;
   if (upstream === undefined) return;
-  const node: NodeAddress = upstream;
+  let node: NodeAddress = upstream;
   let status: StatusJson;
   try {
+    const settings = { url: "upstream.url", ca: "upstream.ca" };
+    node = { url: upstream.url, settings, ...upstreamAccess(upstream) };
     status = await askStatus(node);
   } catch (error) {
     if (!(error instanceof LiveError)) throw error;

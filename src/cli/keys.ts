@@ -61,9 +61,44 @@ export const KEYS: readonly ConfigKey[] = [
   {
     name: "auth.token",
     type: "token",
-    required: true,
     example: "$LIVE_TOKEN",
-    help: "What clients must send as `Authorization: Bearer …` for everything but /health.",
+    help:
+      "What clients must send as `Authorization: Bearer …` for everything but /health; this or " +
+      "`auth.token-file` is required below `auth`.",
+  },
+  {
+    name: "auth.token-file",
+    type: "path",
+    example: "/etc/litestream-live/token",
+    help: "The file that holds the token, instead of `auth.token`; read again at SIGHUP.",
+  },
+  {
+    name: "auth.status-token",
+    type: "token",
+    example: "$LIVE_STATUS_TOKEN",
+    help:
+      "Opens what only shows (/status, /metrics, /wait), never data; the token opens it as well.",
+  },
+  {
+    name: "auth.status-token-file",
+    type: "path",
+    example: "/etc/litestream-live/status-token",
+    help: "The file that holds it, instead of `auth.status-token`; read again at SIGHUP.",
+  },
+  {
+    name: "tls.cert",
+    type: "path",
+    required: true,
+    example: "/etc/litestream-live/node.crt",
+    help: "A file with this node's certificate (PEM), and those between it and its CA; makes " +
+      "addr HTTPS; read again at SIGHUP.",
+  },
+  {
+    name: "tls.key",
+    type: "path",
+    required: true,
+    example: "/etc/litestream-live/node.key",
+    help: "A file with the certificate's private key (PEM, not encrypted).",
   },
   {
     name: "exec",
@@ -125,6 +160,20 @@ export const KEYS: readonly ConfigKey[] = [
     type: "token",
     example: "$LIVE_TOKEN",
     help: "The `auth.token` of the upstream node.",
+  },
+  {
+    name: "dbs[].upstream.token-file",
+    type: "path",
+    example: "/etc/litestream-live/token",
+    help: "The file that holds it, instead of `upstream.token`; read again at SIGHUP.",
+  },
+  {
+    name: "dbs[].upstream.ca",
+    type: "path",
+    example: "/etc/litestream-live/ca.crt",
+    help:
+      "A file of CA certificates (PEM) to trust instead of the system's, for an https URL; read " +
+      "again at SIGHUP.",
   },
   {
     name: "dbs[].monitor-delay-interval",

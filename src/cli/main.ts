@@ -8,9 +8,9 @@ import config from "../../deno.json" with { type: "json" };
 import { type Env, type Log, systemClock, systemRandom } from "../base/env.ts";
 import { exitCode, LiveError, messageOf } from "../base/errors.ts";
 import { HttpSource } from "../http/client.ts";
-import { Server } from "../http/server.ts";
+import { type Credentials, Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
-import type { NodeOptions } from "../node/options.ts";
+import type { ListenAddress, NodeOptions } from "../node/options.ts";
 import { Node } from "../node/node.ts";
 import { Application } from "./application.ts";
 import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
@@ -25,8 +25,9 @@ import { noteAcceptance } from "../node/aside.ts";
 import { realPath } from "../node/side_files.ts";
 import { resolvePath } from "./values.ts";
 import { parseUpstreamUrl } from "./address.ts";
-import { addressOf } from "./ask.ts";
+import { addressOf, clientOf, FLAGS, type NodeAddress } from "./ask.ts";
 import { parseNamed } from "./place.ts";
+import { checkSecretFile, readNamed, Secrets, upstreamAccess } from "./secrets.ts";
 import { showStatus } from "./status.ts";
 import { type Place, verify, verifyText } from "./verify.ts";
 import { waitAt } from "./wait.ts";
@@ -70,23 +71,23 @@ async function run(invocation: Invocation): Promise<number> {
     case "copy":
       return await copy(invocation);
     case "doctor":
-      return await doctor(load([], invocation.flags), invocation.json);
+      return await doctor(load([], invocation.flags, checkSecretFile), invocation.json);
     case "accept":
       return accept(invocation.path);
     case "databases":
       print(await listDatabases(load([], invocation.flags), invocation.json));
       return 0;
     case "replicate":
-      return await replicate(() => load(invocation.paths, invocation.flags));
+      return await replicate(
+        load(invocation.paths, invocation.flags, checkSecretFile),
+        () => load(invocation.paths, invocation.flags), // a bad file then changes itself alone
+      );
   }
 }
 
 async function status(asked: Extract<Invocation, { command: "status" }>): Promise<number> {
-  const { url, json, watch, flags } = asked;
-  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
-  const node = url === undefined
-    ? addressOf(load([], flags).options)
-    : { url: parseNamed("the URL", () => parseUpstreamUrl(url)).url, ...(token && { token }) };
+  const { json, watch } = asked;
+  const node = nodeOf(asked);
   const isTerminal = Deno.stdout.isTerminal();
   const colours = isTerminal && Deno.env.get("NO_COLOR") === undefined;
   const stop = new AbortController();
@@ -97,10 +98,9 @@ async function status(asked: Extract<Invocation, { command: "status" }>): Promis
 
 async function verifyIt(asked: Extract<Invocation, { command: "verify" }>): Promise<number> {
   const { url, flags, json, repair } = asked;
-  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
   const placeOf = (text: string): Place => {
-    const { url, path } = parseNamed("the URL", () => parseUpstreamUrl(text));
-    if (path !== undefined) return { node: { url, ...(token !== undefined && { token }) }, path };
+    const { path } = parseNamed("the URL", () => parseUpstreamUrl(text));
+    if (path !== undefined) return { node: nodeAt({ ...asked, url: text }), path };
     throw new LiveError("config", "the URL: has no path; write http://host:9090/data/db");
   };
   let first: Place;
@@ -108,9 +108,11 @@ async function verifyIt(asked: Extract<Invocation, { command: "verify" }>): Prom
   if (url !== undefined) first = placeOf(url);
   else {
     const { options } = load([], flags);
-    first = { node: addressOf(options), path: asked.path ?? onlyPath(options) };
+    first = { node: addressOf(options, "token"), path: asked.path ?? onlyPath(options) };
     const there = options.databases.find(({ path }) => path === first.path)?.upstream;
-    if (there !== undefined) upstream = { node: there, path: there.path };
+    if (there !== undefined) {
+      upstream = { node: { url: there.url, ...upstreamAccess(there) }, path: there.path };
+    }
   }
   const against = asked.against === undefined ? upstream : placeOf(asked.against);
   const toSee = Deno.stderr.isTerminal();
@@ -133,9 +135,12 @@ async function copy(asked: Extract<Invocation, { command: "copy" }>): Promise<nu
   if (path === undefined) {
     throw new LiveError("config", "the URL: has no path; write http://host:9090/data/db");
   }
-  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
+  const { token, ca } = nodeAt(asked);
+  const client = url.startsWith("https:") ? clientOf(ca) : undefined;
+  const access = { ...(token && { token }), ...(client && { client }) };
   const env: Env = { clock: systemClock, random: systemRandom, log: openLog(QUIET) };
-  const source = new HttpSource({ url, path, passing: true, ...(token && { token }) }, env);
+  const from = { url, path, passing: true, access: () => access, settings: FLAGS };
+  const source = new HttpSource(from, env);
   const to = realPath(resolvePath(asked.path, { cwd: Deno.cwd(), home: Deno.env.get("HOME") }));
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -159,13 +164,10 @@ function paintOf(stream: { isTerminal(): boolean }): Paint {
 
 async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {
   const { url, flags, json, query } = asked;
-  const loaded = url === undefined ? load([], flags).options : undefined;
-  const there = url === undefined ? undefined : parseNamed("the URL", () => parseUpstreamUrl(url));
-  const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
-  const node = loaded === undefined
-    ? { url: there!.url, ...(token !== undefined && { token }) }
-    : addressOf(loaded);
-  const path = asked.path ?? there?.path ?? onlyPath(loaded);
+  const node = nodeOf(asked);
+  const path = asked.path ??
+    (url === undefined ? onlyPath(load([], flags).options) : parseUpstreamUrl(url).path) ??
+    onlyPath(undefined);
   const waited = await waitAt({ node, path, query: { ...query } }, systemClock);
   print(json ? `${JSON.stringify(waited.json)}\n` : waited.line);
   return waited.code;
@@ -176,6 +178,42 @@ function onlyPath(loaded: NodeOptions | undefined): string {
   const [first, ...others] = loaded?.databases ?? [];
   if (first !== undefined && others.length === 0) return first.path;
   throw new LiveError("config", "-path: which database? Write -path /data/db");
+}
+
+/** Of a URL and its flags, or of a config. */
+function nodeOf(asked: Extract<Invocation, { command: "status" | "wait" }>): NodeAddress {
+  const { url, token, tokenFile, ca, flags } = asked;
+  if (url === undefined) {
+    if (token === undefined && tokenFile === undefined && ca === undefined) {
+      return addressOf(load([], flags).options);
+    }
+    const what =
+      "-token, -token-file and -ca belong to a URL; a config has its own, or give the URL";
+    throw new LiveError("config", what);
+  }
+  return nodeAt({ ...asked, url });
+}
+
+type AtUrl = Partial<Record<"token" | "tokenFile" | "ca", string>> & { readonly url: string };
+
+/** A node at a URL, with what its flags and the environment say. @throws {LiveError} "config". */
+function nodeAt({ url, token, tokenFile, ca }: AtUrl): NodeAddress {
+  if (token !== undefined && tokenFile !== undefined) {
+    throw new LiveError("config", "-token and -token-file say the same; give one");
+  }
+  const { url: origin } = parseNamed("the URL", () => parseUpstreamUrl(url));
+  if (ca !== undefined && !origin.startsWith("https:")) {
+    throw new LiveError("config", "-ca is for an https URL; write https:// or leave it out");
+  }
+  const sent = token ??
+    (tokenFile === undefined
+      ? Deno.env.get("LITESTREAM_LIVE_TOKEN")
+      : readNamed("-token-file", "token", tokenFile));
+  return {
+    url: origin,
+    ...(sent && { token: sent }),
+    ...(ca !== undefined && { ca: readNamed("-ca", "ca", ca) }),
+  };
 }
 
 /** Notes that the refused file of a replica may be replaced; the node that runs does it. */
@@ -190,8 +228,13 @@ function accept(path: string): number {
 }
 
 /** From a file, or from the positional arguments; flags win. */
-function load(paths: readonly string[], flags: Flags): LoadedConfig {
+function load(
+  paths: readonly string[],
+  flags: Flags,
+  checkFile?: typeof checkSecretFile,
+): LoadedConfig {
   const machine = {
+    ...(checkFile && { checkFile }),
     env: (name: string): string | undefined => Deno.env.get(name),
     cwd: Deno.cwd(),
     home: Deno.env.get("HOME"),
@@ -204,33 +247,33 @@ function load(paths: readonly string[], flags: Flags): LoadedConfig {
   return optionsFromArguments(paths, flags, machine);
 }
 
-async function replicate(load: () => LoadedConfig): Promise<number> {
-  const loaded = load();
+async function replicate(loaded: LoadedConfig, load: () => LoadedConfig): Promise<number> {
   const { options, log: logOptions, notes, path, exec } = loaded;
   const colours = logOptions.format === "text" && Deno.stderr.isTerminal() &&
     Deno.env.get("NO_COLOR") === undefined;
   const log = openLog({ ...logOptions, colours, write: writeStderr });
   const env: Env = { clock: systemClock, random: systemRandom, log };
   stopOnBugs(log);
+  const secrets = new Secrets(log, systemClock);
+  const credentials = secrets.credentials(options);
   log.info("litestream-live", { version: VERSION, pid: Deno.pid, config: path });
   for (const note of notes) log.warn("config", { note });
 
   const stop = new AbortController();
-  const node = new Node(options, connect, VERSION, env);
+  const node = new Node(options, connectWith(secrets), VERSION, env);
   const application = exec === undefined ? undefined : new Application(exec, node, env);
   listenToSignals(stop, application, log);
-  const { addr, token } = options;
-  if (addr !== undefined) {
-    const server = new Server(node, token === undefined ? {} : { token }, env);
-    log.info("listening", { addr: server.listen(addr, stop.signal) });
-    if (token === undefined && hasOpenBind(addr)) {
-      log.warn("ANYBODY who can reach this address can read every database: set auth.token", {
-        addr: addr.hostname,
-      });
-    }
+  const { addr } = options;
+  const server = addr && new Server(node, credentials, env);
+  if (addr !== undefined && server !== undefined) {
+    const bound = server.listen(addr, stop.signal);
+    log.info("listening", { addr: bound, tls: credentials.tls !== undefined });
+    warnOfOpenBind(addr, credentials, log);
   }
   const stopped = node.run(stop.signal);
-  const reload = reloader({ running: loaded, node, log, load });
+  const renew = (options: NodeOptions): Promise<void> =>
+    reloadCredentials({ secrets, options, server, log });
+  const reload = reloader({ running: loaded, node, log, load, renew });
   // SIGHUP has two senders: who wants a reload, and the system when a terminal was closed.
   const onTerminal = Deno.stderr.isTerminal();
   Deno.addSignalListener("SIGHUP", () => {
@@ -243,7 +286,38 @@ async function replicate(load: () => LoadedConfig): Promise<number> {
   return code;
 }
 
-const connect: Connect = (upstream, env, onChain) => new HttpSource({ ...upstream, onChain }, env);
+function connectWith(secrets: Secrets): Connect {
+  return (upstream, env, onChain) => {
+    const { url, path } = upstream;
+    return new HttpSource({ url, path, access: secrets.accessOf(upstream), onChain }, env);
+  };
+}
+
+interface Renewal {
+  readonly secrets: Secrets;
+  readonly options: NodeOptions;
+  readonly server: Server | undefined;
+  readonly log: Log;
+}
+
+/** Tokens and certificates of `options` are read again, here and for upstreams. */
+async function reloadCredentials({ secrets, options, server, log }: Renewal): Promise<void> {
+  log.info("reading tokens and certificates again");
+  secrets.renewUpstreams();
+  const credentials = secrets.credentials(options);
+  await server?.renew(credentials);
+  if (options.addr !== undefined) warnOfOpenBind(options.addr, credentials, log);
+}
+
+function warnOfOpenBind(addr: ListenAddress, { token, tls }: Credentials, log: Log): void {
+  if (!hasOpenBind(addr)) return;
+  const where = { addr: addr.hostname };
+  if (token === undefined) {
+    log.warn("ANYBODY who can reach this address can read every database: set auth.token", where);
+  } else if (tls === undefined) {
+    log.warn("data and tokens cross the network in the clear: set tls, or use a tunnel", where);
+  }
+}
 
 /**
  * SIGINT and SIGTERM: the first aborts, the second ends the process at once. While an application runs

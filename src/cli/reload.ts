@@ -1,11 +1,12 @@
 /**
  * SIGHUP: the config is read again, and databases are added and removed without touching the others.
- * A config that cannot be read changes nothing. May import: base/, node/node, cli/loaded.
+ * A config that cannot be read changes nothing. May import: base/, node/, cli/loaded.
  * @module
  */
 import type { Log } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import type { Node } from "../node/node.ts";
+import type { NodeOptions } from "../node/options.ts";
 import type { LoadedConfig } from "./loaded.ts";
 
 export interface Reloading {
@@ -14,6 +15,8 @@ export interface Reloading {
   readonly log: Log;
   /** @throws {LiveError} "config". */
   load(): LoadedConfig;
+  /** Tokens and certificates. @throws {LiveError} "config" if new ones cannot be used. */
+  renew(options: NodeOptions): Promise<void>;
 }
 
 /** Makes what a SIGHUP does. Reloads follow each other, never side by side. */
@@ -25,10 +28,11 @@ export function reloader(parts: Reloading): () => Promise<void> {
   };
 }
 
-async function reload({ running, node, log, load }: Reloading): Promise<void> {
+async function reload({ running, node, log, load, renew }: Reloading): Promise<void> {
   let loaded: LoadedConfig;
   try {
     loaded = load();
+    await renew(loaded.options);
   } catch (error) {
     if (!(error instanceof LiveError)) throw error; // a bug
     log.error("the config is not reloaded, all goes on as before", { reason: error.message });
@@ -50,7 +54,6 @@ async function reload({ running, node, log, load }: Reloading): Promise<void> {
 function needRestart(before: LoadedConfig, after: LoadedConfig): string[] {
   const fixed = ({ options, log, exec }: LoadedConfig): Record<string, unknown> => ({
     addr: options.addr,
-    auth: options.token,
     "log-level": log.level,
     "log-format": log.format,
     exec,

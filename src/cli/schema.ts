@@ -21,6 +21,7 @@ const SHAPES: Readonly<Record<string, { readonly kind: "list" | "map"; readonly 
   {
     "": { kind: "map", write: EXAMPLE },
     auth: { kind: "map", write: "write token: … below it, indented" },
+    tls: { kind: "map", write: "write cert: … and key: … below it, indented" },
     dbs: { kind: "list", write: 'begin each database with "- path:"' },
     "dbs[]": { kind: "map", write: "write - path: /data/db" },
     "dbs[].upstream": { kind: "map", write: "write url: http://host:9090 below it, indented" },

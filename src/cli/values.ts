@@ -12,8 +12,13 @@ export interface Range {
   readonly most: number;
 }
 
+/** What a file that the config names must hold. */
+export type SecretKind = "token" | "certificate" | "key" | "ca";
+
 /** What relative paths and `~` mean. */
 export interface Surroundings {
+  /** Complains about a file that does not hold what it must. Absent: nobody looks. */
+  readonly checkFile?: (kind: SecretKind, path: string) => void;
   /** The number of a user or group; undefined if there is none of this name. */
   readonly idOf?: (kind: "user" | "group", name: string) => number | undefined;
   readonly cwd: string;
@@ -99,20 +104,34 @@ export function parseToken(text: string): string {
   throw problem(`${what}; a token is made of printable ASCII characters without spaces`);
 }
 
-/** A path on this machine, absolute and without `.` and `..`; links are not resolved. */
-export function resolvePath(text: string, { cwd, home }: Surroundings): string {
-  checkPath(text);
+/**
+ * A path on this machine, absolute and without `.` and `..`; links are not resolved. `of` is what
+ * lies there, for the sentences.
+ */
+export function resolvePath(
+  text: string,
+  { cwd, home }: Surroundings,
+  of = "a database file",
+): string {
+  checkPath(text, of);
   if (/^(https?|file|sqlite|s3):/i.test(text)) {
     throw problem(`must be a path, not the URL ${showUrl(text)}; write the path alone`);
   }
-  if (!text.startsWith("~")) return normalise(text.startsWith("/") ? text : `${cwd}/${text}`);
+  if (!text.startsWith("~")) return normalise(text.startsWith("/") ? text : `${cwd}/${text}`, of);
   if (!/^~(\/|$)/.test(text)) {
     throw problem(`cannot tell whose home ${show(text)} means; write an absolute path`);
   }
   if (home === undefined || home === "") {
     throw problem("begins with ~, but HOME is not set; write an absolute path");
   }
-  return normalise(`${home}${text.slice(1)}`);
+  return normalise(`${home}${text.slice(1)}`, of);
+}
+
+/** The path of a file that holds a secret or a certificate, and that it does. */
+export function secretPath(text: string, kind: SecretKind, surroundings: Surroundings): string {
+  const path = resolvePath(text, surroundings, `the file of the ${kind}`);
+  surroundings.checkFile?.(kind, path);
+  return path;
 }
 
 /** A path on another machine: nothing here can make it absolute. */
@@ -129,17 +148,17 @@ export function showUrl(url: string): string {
   return show(url.replace(/\/\/[^/]*@/, "//…@").replace(/[?#].*$/s, ""));
 }
 
-function checkPath(text: string): void {
-  if (text === "") throw problem("is empty; write the path of a database file");
+function checkPath(text: string, of = "a database file"): void {
+  if (text === "") throw problem(`is empty; write the path of ${of}`);
   if (text.includes("\0")) throw problem("contains a NUL; write a path");
 }
 
-function normalise(path: string): string {
+function normalise(path: string, of = "a database file"): string {
   const parts: string[] = [];
   for (const part of path.split("/")) {
     if (part === "..") parts.pop();
     else if (part !== "" && part !== ".") parts.push(part);
   }
-  if (parts.length === 0) throw problem("is the directory /; write the path of a database file");
+  if (parts.length === 0) throw problem(`is the directory /; write the path of ${of}`);
   return `/${parts.join("/")}`;
 }

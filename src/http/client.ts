@@ -1,6 +1,6 @@
 /**
  * Another node's database as a ChangeSource: what changes() yields are the bytes of its HTTP answer.
- * May import: base/, changes/, http/{endpoints,ranges}.
+ * May import: base/, changes/, http/{endpoints,ranges,tls}.
  *
  * Every failure is a LiveError "upstream" with a sentence that names the upstream, unless the other
  * node said a code that is acted on ("position_gone", "not_ready"). The token stands in no message.
@@ -14,14 +14,24 @@ import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
+import { explainTls, type Settings } from "./tls.ts";
+
+export interface Access {
+  readonly token?: string;
+  /** For https: what trusts the right CAs. */
+  readonly client?: Deno.HttpClient;
+}
 
 export interface ClientOptions {
   /** Scheme, host and port. */
   readonly url: string;
   readonly path: string;
-  readonly token?: string;
   /** Not listed as a replica: it takes a copy and goes. */
   readonly passing?: boolean;
+  /** Asked for at each request, since SIGHUP may change it. @throws {LiveError} "config". */
+  readonly access?: () => Access;
+  /** What the sentences call URL and CA; default: the keys of a config. */
+  readonly settings?: Settings;
   /** Told the ids of the databases that the other one follows, itself first. May throw. */
   readonly onChain?: (ids: readonly string[]) => void;
 }
@@ -32,6 +42,8 @@ const REPORT_LIMIT_MS = 3000;
 /** Of an error's text. */
 const MAX_ERROR_CHARS = 1000;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
+
+const UPSTREAM: Settings = { url: "upstream.url", ca: "upstream.ca" };
 
 export class HttpSource implements ChangeSource {
   readonly #options: ClientOptions;
@@ -95,13 +107,14 @@ export class HttpSource implements ChangeSource {
     url.searchParams.set("path", this.#options.path);
     url.searchParams.set("protocol", String(PROTOCOL_VERSION));
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const { token } = this.#options;
+    const { token, client } = this.#options.access?.() ?? {};
     let response: Response;
     try {
       response = await fetch(url, {
         method: body === undefined ? "GET" : "POST",
         headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
         ...(body === undefined ? {} : { body }),
+        ...(client === undefined ? {} : { client }),
         redirect: "error",
         signal,
       });
@@ -150,7 +163,8 @@ export class HttpSource implements ChangeSource {
     } catch { /* not ours: a proxy's page, or another server */ }
     const { url } = this.#options;
     if (response.status === 401) {
-      return new LiveError("upstream", `${url} refuses: set upstream.token to its auth.token`);
+      const way = "set upstream.token, or upstream.token-file, to its auth.token";
+      return new LiveError("upstream", `${url} refuses: ${way}`);
     }
     return new LiveError(code, `${url} answers ${response.status}: ${message}`);
   }
@@ -159,7 +173,8 @@ export class HttpSource implements ChangeSource {
     // "error sending request for url (http://…?…): client error (Connect): tcp connect error: …"
     const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "")
       .replace(/^client error \(Connect\): /, "");
-    return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${reason}`);
+    const said = explainTls(reason, this.#options.settings ?? UPSTREAM) ?? reason;
+    return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${said}`);
   }
 }
 

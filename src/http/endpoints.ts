@@ -4,13 +4,17 @@
  * @module
  */
 
+/** The less first: what opens the last opens the others, too. */
+export const NEEDS = ["nothing", "status", "token"] as const;
+export type Needs = typeof NEEDS[number];
+
 export interface Endpoint {
   readonly method: "GET" | "POST";
   readonly path: string;
   /** Query parameters and what they are. */
   readonly query: Readonly<Record<string, string>>;
-  /** What the caller needs where `auth.token` is set. */
-  readonly needs: "nothing" | "token";
+  /** What the caller needs where `auth.token` is set: "status" is `auth.status-token` or that. */
+  readonly needs: Needs;
   readonly sentence: string;
 }
 
@@ -30,21 +34,21 @@ export const ENDPOINTS = {
     method: "GET",
     path: "/status",
     query: {},
-    needs: "token",
+    needs: "status",
     sentence: "Role, state, position, lag and replicas of every database (JSON).",
   },
   metrics: {
     method: "GET",
     path: "/metrics",
     query: {},
-    needs: "token",
+    needs: "status",
     sentence: "Prometheus metrics.",
   },
   position: {
     method: "GET",
     path: "/position",
     query: { path: DATABASE },
-    needs: "token",
+    needs: "status",
     sentence: "Epoch and txid of what is committed and readable on this node now (JSON).",
   },
   wait: {
@@ -57,7 +61,7 @@ export const ENDPOINTS = {
       replicas: "wait for so many replicas of this node, not for itself",
       for: "what they must have done: received, durable or applied (the default)",
     },
-    needs: "token",
+    needs: "status",
     sentence:
       "200 once the transaction is there, 504 after `timeout`, 409 if its epoch is over (JSON).",
   },

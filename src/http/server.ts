@@ -2,11 +2,10 @@
  * The node's HTTP server: streams for replicas, status, metrics and health for people. The one module
  * that imports hono. May import: base/, changes/, node/, http/.
  *
- * Invariant: where a token is set, nothing but /health answers without it, not even with a 404.
+ * Invariant: where a token is set, nothing but /health answers without one, not even with a 404.
  * @module
  */
 import { type Context, Hono } from "hono";
-import { createHash, timingSafeEqual } from "node:crypto";
 import { type Bytes, parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
@@ -19,15 +18,17 @@ import type { Node } from "../node/node.ts";
 import { BLOCK_PAGES } from "../pages/page_index.ts";
 import type { ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
-import { sendSmallAnswersAtOnce } from "../sqlite/process.ts";
 import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
+import { Guard, needsOf, secure, type Tokens } from "./guard.ts";
 import { healthOf } from "./health.ts";
+import { Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { decodeRuns, parseRanges } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
 import { verifyLines } from "./verify.ts";
 import { positionJson, WAIT_STATUS, waitJson, waitRequest } from "./wait.ts";
+import type { CertificatePair } from "./tls.ts";
 
 const BINARY = {
   "content-type": "application/octet-stream",
@@ -47,25 +48,30 @@ const MAX_WAITING = 1000;
 type Bindings = { Bindings: { address: string } };
 type Request = Context<Bindings>;
 
-export interface ServerOptions {
-  readonly addr: ListenAddress;
-  readonly token?: string;
+/** What SIGHUP may change. */
+export interface Credentials extends Tokens {
+  /** Absent: plain HTTP. */
+  readonly tls?: CertificatePair;
 }
 
 export class Server {
   readonly #node: Node;
   readonly #env: Env;
-  readonly #token: Uint8Array | undefined;
+  readonly #guard: Guard;
   readonly #metrics: Metrics;
   readonly #app: Hono<Bindings>;
+  #credentials: Credentials;
+  #listener: Listener | undefined;
   #bodies = 0;
-  #streams = 0;
+  /** Streams that run, and the header that opened each. */
+  readonly #streams = new Map<AbortController, string | undefined>();
   #waiting = 0;
 
-  constructor(node: Node, options: Pick<ServerOptions, "token">, env: Env) {
+  constructor(node: Node, credentials: Credentials, env: Env) {
     this.#node = node;
     this.#env = env;
-    this.#token = options.token === undefined ? undefined : digest(`Bearer ${options.token}`);
+    this.#credentials = credentials;
+    this.#guard = new Guard(credentials);
     this.#metrics = new Metrics(() => node.status());
     this.#app = this.#routes();
   }
@@ -77,18 +83,23 @@ export class Server {
 
   /**
    * Listens until `signal` aborts; returns the address with the port that was chosen.
-   * @throws {LiveError} "config" if the address cannot be used.
+   * @throws {LiveError} "config" if the address or the certificate cannot be used.
    */
   listen(addr: ListenAddress, signal: AbortSignal): string {
-    const { hostname, port } = listenOn(addr, signal, (request, info) => {
-      const { remoteAddr } = info;
-      const from = "hostname" in remoteAddr
-        ? formatHost(remoteAddr.hostname, remoteAddr.port)
-        : "unknown";
-      return this.fetch(request, from);
-    });
-    sendSmallAnswersAtOnce();
-    return formatHost(hostname, port);
+    const handler = (request: globalThis.Request, from: string): Promise<Response> =>
+      this.fetch(request, from);
+    this.#listener = new Listener(addr, this.#credentials.tls, handler, this.#env, signal);
+    return this.#listener.address;
+  }
+
+  /** Asks for these from now on: a stream goes on only if its token still opens it. */
+  async renew(credentials: Credentials): Promise<void> {
+    this.#credentials = credentials;
+    this.#guard.renew(credentials);
+    for (const [stop, authorization] of this.#streams) {
+      if (this.#guard.refusal(ENDPOINTS.stream.needs, authorization) !== undefined) stop.abort();
+    }
+    await this.#listener?.renew(credentials.tls);
   }
 
   #routes(): Hono<Bindings> {
@@ -99,11 +110,15 @@ export class Server {
       return errorResponse("not_found", `Nothing here; there is ${[...new Set(known)].join(", ")}`);
     });
     app.use(async (c, next) => {
-      if (c.req.path !== ENDPOINTS.health.path && !this.#allowed(c)) {
-        return errorResponse("unauthorized", "This node wants `Authorization: Bearer` and a token");
+      const refusal = this.#guard.refusal(needsOf(c.req.path), c.req.header("authorization"));
+      if (refusal !== undefined) {
+        const response = errorResponse("unauthorized", refusal);
+        secure(response.headers);
+        return response;
       }
       await next();
       this.#addChain(c);
+      secure(c.res.headers);
     });
     app.get(ENDPOINTS.health.path, (c) => this.#health(c));
     app.get(ENDPOINTS.status.path, () => json(statusJson(this.#node.status())));
@@ -133,11 +148,6 @@ export class Server {
       options.path === c.req.query("path")
     );
     if (database !== undefined) c.res.headers.set(CHAIN_HEADER, database.chain.join());
-  }
-
-  #allowed(c: Request): boolean {
-    if (this.#token === undefined) return true;
-    return timingSafeEqual(this.#token, digest(c.req.header("authorization") ?? ""));
   }
 
   #failure(error: unknown): Response {
@@ -173,7 +183,7 @@ export class Server {
   async #stream(c: Request, wanted: number[] | undefined): Promise<Response> {
     const served = this.#served(c);
     const replica = c.req.query("replica") === undefined ? undefined : replicaOf(c);
-    if (this.#streams >= MAX_STREAMS) {
+    if (this.#streams.size >= MAX_STREAMS) {
       throw new LiveError("busy", `${MAX_STREAMS} replicas are connected: no more here`);
     }
     const stop = new AbortController();
@@ -188,14 +198,14 @@ export class Server {
     const gone = replica === undefined
       ? () => {}
       : downstreams.connect(replica, c.env.address, position.epoch);
-    this.#streams++;
+    this.#streams.set(stop, c.req.header("authorization"));
     const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
     const body = await streamOf(records, stop, {
       sent(bytes) {
         counters.sentBytes += bytes.length;
       },
       ended: () => {
-        this.#streams--;
+        this.#streams.delete(stop);
         gone();
         log.debug("replica disconnected");
       },
@@ -325,12 +335,8 @@ async function bodyOf(c: Request, limit: number): Promise<Bytes> {
   return bytes;
 }
 
-function digest(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
-}
-
 function json(value: unknown, status = 200): Response {
-  const headers = { "content-type": "application/json", "cache-control": "no-store" };
+  const headers = { "content-type": "application/json" };
   return new Response(`${JSON.stringify(value)}\n`, { status, headers });
 }
 
@@ -343,30 +349,4 @@ function errorResponse(code: LiveError["code"], message: string): Response {
 
 function stackOf(error: unknown): string | undefined {
   return error instanceof Error ? error.stack : undefined;
-}
-
-/** "[::1]:9090", "127.0.0.1:9090" */
-export function formatHost(hostname: string, port: number): string {
-  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-}
-
-type Handler = (request: globalThis.Request, info: Deno.ServeHandlerInfo) => Promise<Response>;
-
-function listenOn(addr: ListenAddress, signal: AbortSignal, handler: Handler): Deno.NetAddr {
-  const serve = (hostname: string): Deno.NetAddr =>
-    Deno.serve({ hostname, port: addr.port, signal, onListen: () => {} }, handler).addr;
-  try {
-    try {
-      return serve(addr.hostname);
-    } catch (error) {
-      if (addr.hostname !== "::" || error instanceof Deno.errors.AddrInUse) throw error;
-      return serve("0.0.0.0"); // a machine without IPv6
-    }
-  } catch (error) {
-    const where = formatHost(addr.hostname, addr.port);
-    const reason = error instanceof Deno.errors.AddrInUse
-      ? "another process listens there"
-      : messageOf(error);
-    throw new LiveError("config", `Cannot listen on ${where}: ${reason}`);
-  }
 }

@@ -17,6 +17,17 @@ export interface UpstreamOptions {
   /** The database's path on the upstream node, absolute. */
   readonly path: string;
   readonly token?: string;
+  /** Instead of `token`: the file that holds it. */
+  readonly tokenFile?: string;
+  /** A file of CA certificates (PEM) that are trusted instead of the system's. */
+  readonly ca?: string;
+}
+
+/** Files, PEM. */
+export interface TlsFiles {
+  /** The node's certificate, then those between it and its CA. */
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** Of a replica's files; what is absent stays as the system gives it. */
@@ -52,6 +63,13 @@ export interface NodeOptions {
   readonly selfCheckBytes?: number;
   /** What a client must send as `Authorization: Bearer …` for everything but /health. */
   readonly token?: string;
+  /** Instead of `token`: the file that holds it. */
+  readonly tokenFile?: string;
+  /** Opens what only shows, never data. */
+  readonly statusToken?: string;
+  readonly statusTokenFile?: string;
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsFiles;
 }
 
 export const DEFAULT_SELF_CHECK_BYTES = 256_000;

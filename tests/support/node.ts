@@ -13,7 +13,12 @@ export const EXECUTABLE = fileURLToPath(new URL("../../dist/litestream-live", im
 export interface DatabaseConfig {
   readonly path: string;
   /** A node, or its URL; `path` defaults to this database's. */
-  readonly upstream?: { readonly url: string; readonly path?: string; readonly token?: string };
+  readonly upstream?: {
+    readonly url: string;
+    readonly path?: string;
+    readonly token?: string;
+    readonly [key: string]: string | undefined;
+  };
   /** Any other key, as it stands in the YAML. */
   readonly [key: string]: unknown;
 }
@@ -56,6 +61,7 @@ export class LiveNode implements AsyncDisposable {
   readonly #configPath: string;
   #config: NodeConfig;
   #child: Child | undefined;
+  #client: Deno.HttpClient | undefined;
 
   constructor(configPath: string, readonly name: string, config: NodeConfig) {
     this.#configPath = configPath;
@@ -65,7 +71,13 @@ export class LiveNode implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://${this.address}`;
+    return `${this.#config["tls"] === undefined ? "http" : "https"}://${this.address}`;
+  }
+
+  /** This test believes certificates of the CA in this PEM file. */
+  trust(ca: string): void {
+    this.#client?.close();
+    this.#client = Deno.createHttpClient({ caCerts: [Deno.readTextFileSync(ca)] });
   }
 
   get child(): Child {
@@ -150,6 +162,7 @@ export class LiveNode implements AsyncDisposable {
     return await fetch(`${this.url}${path}`, {
       headers: { ...headers },
       signal: AbortSignal.timeout(5000),
+      ...(this.#client === undefined ? {} : { client: this.#client }),
     });
   }
 
@@ -246,6 +259,7 @@ export class LiveNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child?.kill();
+    this.#client?.close();
   }
 }
 

@@ -1,3 +1,4 @@
+import { LiveError } from "../../../src/base/errors.ts";
 import { findConfig, loadConfig } from "../../../src/cli/config.ts";
 import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
@@ -14,6 +15,7 @@ Deno.test("parseConfig() reads the guide's primary", () => {
     options: {
       addr: { hostname: "::", port: 9090 },
       databases: [{ ...DATABASE_DEFAULTS, path: "/data/db" }],
+      selfCheckBytes: 256_000,
     },
     log: { level: "info", format: "text" },
     notes: [],
@@ -52,6 +54,8 @@ Deno.test("parseConfig() reads every key into its option", () => {
 addr: "127.0.0.1:9090"
 auth:
   token: own-token
+  status-token-file: ~/status
+tls: { cert: /tls/c, key: k }
 log-level: debug
 log-format: json
 self-check-rate: 1.5MB/s
@@ -67,13 +71,17 @@ dbs:
     owner: app
     group: 12
     mode: "0640"
-    upstream: { url: "https://h/there", token: 0123 }
+    upstream: { url: "https://h/there", token: 0123, ca: /tls/../ca }
+  - path: /three.db
+    upstream: { url: "http://h", token-file: token }
 `);
   assertEquals(loaded, {
     options: {
       addr: { hostname: "127.0.0.1", port: 9090 },
       token: "own-token",
       selfCheckBytes: 1_500_000,
+      statusTokenFile: "/users/ann/status",
+      tls: { cert: "/tls/c", key: "/srv/app/k" },
       databases: [
         {
           path: "/users/ann/one.db",
@@ -88,13 +96,18 @@ dbs:
           ...DATABASE_DEFAULTS,
           path: "/srv/app/two.db",
           ownership: { uid: 1001, gid: 12, mode: 0o640 },
-          upstream: { url: "https://h", path: "/there", token: "0123" },
+          upstream: { url: "https://h", path: "/there", token: "0123", ca: "/ca" },
+        },
+        {
+          ...DATABASE_DEFAULTS,
+          path: "/three.db",
+          upstream: { url: "http://h", path: "/three.db", tokenFile: "/srv/app/token" },
         },
       ],
     },
     log: { level: "debug", format: "json" },
     notes: [
-      "live.yml:13:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
+      "live.yml:16:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
     ],
     path: "live.yml",
   });
@@ -163,6 +176,44 @@ Deno.test("parseConfig() names file, line, column and key of a mistake", async (
     ["token empty", replica('token: ""'), /^live\.yml:6:14: dbs\[\]\.upstream\.token: is empty/],
     ["auth empty", "auth: {}\ndbs: [{path: a}]", /^live\.yml:1:7: auth\.token: is missing/],
     [
+      "two tokens",
+      "auth:\n  token: a\n  token-file: /a\n" + replica(),
+      /^live\.yml:3:15: auth\.token-file: says what token in line 2 says; remove one of the two$/,
+    ],
+    [
+      "two status tokens",
+      "auth: {token: a, status-token-file: /a,\n  status-token: b}\n" + replica(),
+      /^live\.yml:1:37: auth\.status-token-file: says what status-token in line 2 says/,
+    ],
+    [
+      "two upstream tokens",
+      replica("token: a", "token-file: /a"),
+      /^live\.yml:7:19: dbs\[\]\.upstream\.token-file: says what token in line 6 says/,
+    ],
+    [
+      "a status token alone",
+      "auth: {status-token: a}\n" + replica(),
+      /^live\.yml:1:7: auth\.token: is missing; add token: .*, or token-file: and a path$/,
+    ],
+    [
+      "a status token that is the token",
+      "auth: {token: a, status-token: a}\n" + replica(),
+      /^live\.yml:1:32: auth\.status-token: is the token; make another/,
+    ],
+    [
+      "a token-file that is a root",
+      "auth: {token-file: /}\n" + replica(),
+      /the file of the token$/,
+    ],
+    ["tls without key", "tls: {cert: /c}\n" + replica(), /^live\.yml:1:6: tls\.key: is missing/],
+    ["tls without value", "tls:\n" + replica(), /^live\.yml:1:1: tls: has no value; write cert: /],
+    ["no verification", "tls: {cert: /c, key: /k, skip-verify: true}", /tls\.skip-verify: /],
+    [
+      "a CA for http",
+      replica("ca: /ca"),
+      /^live\.yml:6:11: dbs\[\]\.upstream\.ca: is for https, and url is http; write https/,
+    ],
+    [
       "auth.token empty",
       "auth: {token: ''}\n" + replica(),
       /^live\.yml:1:15: auth\.token: is empty/,
@@ -190,6 +241,25 @@ Deno.test("parseConfig() names file, line, column and key of a mistake", async (
   for (const [name, text, sentence] of cases) {
     await t.step(name, () => assertMatch(complaint(() => parse(text)), sentence));
   }
+});
+
+Deno.test("parseConfig() lets files be looked at, and says where they are named", () => {
+  const text = `
+auth: { token-file: /t, status-token-file: /s }
+tls: { cert: /c, key: /k }
+dbs: [{path: /a, upstream: {url: "https://h", token-file: /u, ca: /ca}}]
+`;
+  const seen: string[] = [];
+  parse(text, { checkFile: (kind, path) => void seen.push(`${kind} ${path}`) });
+  const all = ["ca /ca", "certificate /c", "key /k", "token /s", "token /t", "token /u"];
+  assertEquals(seen.sort(), all);
+  const checkFile = (_kind: string, path: string): void => {
+    if (path === "/k") throw new LiveError("config", `"${path}" is bad; make it good`);
+  };
+  assertEquals(
+    complaint(() => parse(text, { checkFile })),
+    'live.yml:3:23: tls.key: "/k" is bad; make it good',
+  );
 });
 
 Deno.test("parseConfig() takes a path of the URL as upstream.path", async (t) => {

@@ -24,8 +24,11 @@ function yaml(values: Readonly<Record<string, string>>): string {
       .filter(([name]) => name.startsWith(prefix) && !name.slice(prefix.length).includes("."))
       .map(([name, value]) => [name.slice(prefix.length), value]);
   for (const [name, value] of below("")) lines.push(`${name}: ${value}`);
-  const auth = below("auth.");
-  if (auth.length > 0) lines.push("auth:", ...auth.map(([name, value]) => `  ${name}: ${value}`));
+  for (const section of ["auth", "tls"]) {
+    const keys = below(`${section}.`);
+    if (keys.length === 0) continue;
+    lines.push(`${section}:`, ...keys.map(([name, value]) => `  ${name}: ${value}`));
+  }
   lines.push("dbs:", "  -");
   for (const [name, value] of below("dbs[].")) lines.push(`    ${name}: ${value}`);
   const upstream = below("dbs[].upstream.");
@@ -34,10 +37,16 @@ function yaml(values: Readonly<Record<string, string>>): string {
   return `${lines.join("\n")}\n`;
 }
 
-function withKey({ name }: ConfigKey, value: string): string {
+/** What must stand beside a key. */
+function besides(name: string): Readonly<Record<string, string>> {
+  if (name.startsWith("auth.status")) return { "auth.token": "other" };
+  if (name.startsWith("tls.")) return { "tls.cert": "/c", "tls.key": "/k" };
   const needs = name.startsWith("dbs[].upstream.") || OF_REPLICAS.includes(name);
-  const upstream = needs ? { "dbs[].upstream.url": "http://h:1" } : {};
-  return yaml({ ...REQUIRED, ...upstream, [name]: value });
+  return needs ? { "dbs[].upstream.url": "https://h:1" } : {};
+}
+
+function withKey({ name }: ConfigKey, value: string): string {
+  return yaml({ ...REQUIRED, ...besides(name), [name]: value });
 }
 
 const env = (): string => "value";

@@ -26,7 +26,8 @@ function fake(load: () => LoadedConfig): Fake {
       return { added: [], removed: [], changed: [] };
     },
   };
-  return { reload: reloader({ running: parse(YAML), node, log, load }), lines, calls };
+  const renew = (): Promise<void> => Promise.resolve();
+  return { reload: reloader({ running: parse(YAML), node, log, load, renew }), lines, calls };
 }
 
 Deno.test("reloads follow each other", async () => {

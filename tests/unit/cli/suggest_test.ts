@@ -40,14 +40,15 @@ Deno.test("childrenOf() lists the keys of one level", () => {
   assertEquals(childrenOf(""), [
     "addr",
     "auth",
+    "tls",
     "exec",
     "self-check-rate",
     "log-level",
     "log-format",
     "dbs",
   ]);
-  assertEquals(childrenOf("auth"), ["token"]);
-  assertEquals(childrenOf("dbs[].upstream"), ["url", "path", "token"]);
+  assertEquals(childrenOf("tls"), ["cert", "key"]);
+  assertEquals(childrenOf("dbs[].upstream"), ["url", "path", "token", "token-file", "ca"]);
   assertEquals(childrenOf("dbs[]").includes("upstream"), true);
   assertEquals(childrenOf("dbs[]").includes("url"), false);
 });
@@ -73,7 +74,7 @@ Deno.test("whyUnknown() says where a key belongs or what was meant", async (t) =
     ["dbs[]", "monitor-interval", /Litestream 0\.5, which polls/],
     ["", "fuse", /LiteFS/],
     ["", "host", /^is not a key; valid at the top level are addr, auth/],
-    ["auth", "zzz", /^is not a key; valid in auth are token$/],
+    ["auth", "zzz", /^is not a key; valid in auth are token, token-file, status-token/],
   ];
   for (const [parent, key, sentence] of cases) {
     await t.step(`${parent} ${key}`, () => assertMatch(whyUnknown(parent, key), sentence));
