@@ -22,7 +22,7 @@ import {
 } from "./tools.ts";
 
 export const EXECUTABLE = `${ROOT}dist/litestream-live`;
-const BUNDLE = `${ROOT}dist/main.js`;
+export const BUNDLE = `${ROOT}dist/main.js`;
 const STAMP = `${ROOT}dist/litestream-live.stamp`;
 const ENTRY = "main.ts";
 
@@ -39,30 +39,51 @@ export async function build(): Promise<boolean> {
   if ((await exists(EXECUTABLE)) && (await readIfThere(STAMP)) === stamp) return false;
 
   print("building dist/litestream-live");
-  const deno = Deno.execPath();
   const bundle = ["bundle", "--quiet", "--sourcemap=inline", "-o", BUNDLE, ENTRY];
-  await runOrFail(`bundle ${ENTRY}`, deno, bundle);
+  await runOrFail(`bundle ${ENTRY}`, Deno.execPath(), bundle);
+  await Deno.writeTextFile(BUNDLE, withoutCachePaths(await Deno.readTextFile(BUNDLE)));
   // Built elsewhere and moved: nodes of running tests keep the executable they were started from.
   const work = await Deno.makeTempDir({ dir: `${ROOT}dist`, prefix: "compile-" });
   try {
     const fresh = `${work}/litestream-live`;
-    const args = [
-      "compile",
-      "--quiet",
-      ...COMPILE_FLAGS,
-      "--include",
-      LIBRARY,
-      "-o",
-      fresh,
-      BUNDLE,
-    ];
-    await runOrFail("compile the executable", deno, args, { env: await runtime() });
+    await compile(fresh);
     await Deno.rename(fresh, EXECUTABLE);
   } finally {
     await Deno.remove(work, { recursive: true });
   }
   await Deno.writeTextFile(STAMP, stamp);
   return true;
+}
+
+const SOURCE_MAP = /(\n\/\/# sourceMappingURL=data:application\/json;base64,)([\w+/=]+)\s*$/;
+
+/**
+ * The bundle, with packages called "npm/NAME/VERSION/FILE" in it and in its source map. It has where
+ * this machine's cache is, seen from here, and another machine would make other bytes.
+ */
+export function withoutCachePaths(bundle: string): string {
+  const shorten = (text: string): string =>
+    text.replaceAll(/(?:\.\.\/)+(?:[^"'\s]*\/)?npm\/[^/"'\s]+\.[^/"'\s]+\//g, "npm/");
+  const [, start, base64] = bundle.match(SOURCE_MAP) ?? [];
+  if (start === undefined || base64 === undefined) {
+    throw new ScriptError("No source map in the bundle");
+  }
+  const map: { sources: string[] } = JSON.parse(
+    new TextDecoder().decode(Uint8Array.fromBase64(base64)),
+  );
+  const short = { ...map, sources: map.sources.map(shorten) };
+  const encoded = new TextEncoder().encode(JSON.stringify(short)).toBase64();
+  return `${shorten(bundle.replace(SOURCE_MAP, ""))}${start}${encoded}\n`;
+}
+
+/** Bundle and library -> an executable at `path`, the same bytes each time. */
+export async function compile(path: string): Promise<void> {
+  // Their times become part of the executable.
+  for (const file of [LIBRARY, BUNDLE]) await Deno.utime(file, 0, 0);
+  const args = ["--quiet", ...COMPILE_FLAGS, "--include", LIBRARY, "-o", path, BUNDLE];
+  await runOrFail("compile the executable", Deno.execPath(), ["compile", ...args], {
+    env: await runtime(),
+  });
 }
 
 /** Changes whenever the executable would. */

@@ -17,8 +17,10 @@ import {
 } from "./tools.ts";
 
 /** The package is a carrier: no install script of it runs. 13.2.0 has SQLite 3.54.1. */
-const PACKAGE = "better-sqlite3@13.2.0";
+export const SQLITE_PACKAGE = "better-sqlite3@13.2.0";
 const LIVE_C = `${ROOT}src/sqlite/live.c`;
+/** Symbol versions that an older glibc has, too. */
+const GLIBC_H = `${ROOT}scripts/glibc.h`;
 const CACHE = `${ROOT}dist/cache`;
 export const LIBRARY = `${ROOT}dist/libsqlite3.so`;
 const STAMP = `${ROOT}dist/libsqlite3.stamp`;
@@ -52,7 +54,15 @@ export async function buildSqlite(): Promise<boolean> {
   print("building dist/libsqlite3.so (about 40 s, once)");
   const fresh = `${LIBRARY}.${Deno.pid}`;
   try {
-    const args = [...FLAGS, `-I${source}`, "-o", fresh, LIVE_C, ...LIBRARIES];
+    const args = [
+      ...FLAGS,
+      ...Deno.build.os === "linux" ? ["-include", GLIBC_H] : [],
+      `-I${source}`,
+      "-o",
+      fresh,
+      LIVE_C,
+      ...LIBRARIES,
+    ];
     await runOrFail("compile SQLite", "cc", args, { missing: NO_CC });
     await Deno.rename(fresh, LIBRARY);
   } finally {
@@ -66,7 +76,8 @@ export async function buildSqlite(): Promise<boolean> {
 async function inputs(): Promise<string> {
   const { code, stdout } = await run("cc", ["--version"], { missing: NO_CC });
   if (code !== 0) throw new ScriptError("Cannot build SQLite: cc --version fails");
-  return sha256(PACKAGE, ...FLAGS, ...LIBRARIES, stdout, await Deno.readTextFile(LIVE_C));
+  const sources = [await Deno.readTextFile(LIVE_C), await Deno.readTextFile(GLIBC_H)];
+  return sha256(SQLITE_PACKAGE, ...FLAGS, ...LIBRARIES, stdout, ...sources);
 }
 
 /** A library that was put there by hand does not have this stamp. */
@@ -76,15 +87,22 @@ async function stampOf(key: string): Promise<string> {
 
 /** The directory with sqlite3.c and sqlite3.h, from the cache or from npm. */
 async function amalgamation(): Promise<string> {
-  const folder = `${CACHE}/${PACKAGE}`;
+  const folder = `${CACHE}/${SQLITE_PACKAGE}`;
   if (await exists(folder)) return folder;
-  print(`getting ${PACKAGE} with npm (11 MB, once)`);
+  print(`getting ${SQLITE_PACKAGE} with npm (11 MB, once)`);
   await Deno.mkdir(CACHE, { recursive: true });
   const work = await Deno.makeTempDir({ dir: CACHE, prefix: "unpack-" });
   try {
-    const pack = ["pack", PACKAGE, "--ignore-scripts", "--silent", "--pack-destination", work];
-    await runOrFail(`get ${PACKAGE} with npm`, "npm", pack, { missing: NO_NPM, cwd: work });
-    const tarball = `${PACKAGE.replace("@", "-")}.tgz`;
+    const pack = [
+      "pack",
+      SQLITE_PACKAGE,
+      "--ignore-scripts",
+      "--silent",
+      "--pack-destination",
+      work,
+    ];
+    await runOrFail(`get ${SQLITE_PACKAGE} with npm`, "npm", pack, { missing: NO_NPM, cwd: work });
+    const tarball = `${SQLITE_PACKAGE.replace("@", "-")}.tgz`;
     const members = ["sqlite3.c", "sqlite3.h"].map((name) => `package/deps/sqlite3/${name}`);
     const unpack = ["-xzf", tarball, "--strip-components=3", ...members];
     await runOrFail("unpack SQLite's source", "tar", unpack, { missing: NO_TAR, cwd: work });
@@ -97,6 +115,14 @@ async function amalgamation(): Promise<string> {
     throw error;
   }
   return folder;
+}
+
+/** The version of SQLite that is compiled, "3.54.1". */
+export async function sqliteVersion(): Promise<string> {
+  const header = await Deno.readTextFile(`${await amalgamation()}/sqlite3.h`);
+  const version = header.match(/^#define SQLITE_VERSION +"([\d.]+)"/m)?.[1];
+  if (version === undefined) throw new ScriptError("Cannot find SQLite's version in sqlite3.h");
+  return version;
 }
 
 if (import.meta.main) {
