@@ -12,6 +12,8 @@ import { LiveError, messageOf } from "../base/errors.ts";
 import {
   DATABASE_DEFAULTS,
   type DatabaseOptions,
+  LIMIT_DEFAULTS,
+  type Limits,
   type ListenAddress,
   type Ownership,
   type UpstreamOptions,
@@ -128,10 +130,20 @@ export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
   const node = readNode(root, options);
   if (node.addr === undefined) checkNoPrimary(sections, databases);
   return {
-    options: { databases, ...node },
+    options: { databases, ...node, limits: readLimits(root.section("limits")) },
     log: logOptions(options, root),
     notes: [root, ...sections].flatMap((section) => section.notes()),
     path,
+  };
+}
+
+function readLimits(section: Section | undefined): Limits {
+  const mib = section?.number("queued-memory");
+  return {
+    streams: section?.number("streams") ?? LIMIT_DEFAULTS.streams,
+    requests: section?.number("requests") ?? LIMIT_DEFAULTS.requests,
+    queuedBytes: mib === undefined ? LIMIT_DEFAULTS.queuedBytes : mib * 1024 * 1024,
+    stallMs: section?.number("stall-timeout") ?? LIMIT_DEFAULTS.stallMs,
   };
 }
 

@@ -114,9 +114,9 @@ async function replicate(loaded: LoadedConfig): Promise<number> {
 
   const stop = stopOnSignals(log);
   const node = new Node(options, connect, VERSION, env);
-  const { addr, token } = options;
+  const { addr, token, limits } = options;
   if (addr !== undefined) {
-    const server = new Server(node, token === undefined ? {} : { token }, env);
+    const server = new Server(node, { limits, ...(token !== undefined && { token }) }, env);
     log.info("listening", { addr: server.listen(addr, stop) });
     if (token === undefined && hasOpenBind(addr)) {
       log.warn("ANYBODY who can reach this address can read every database: set auth.token", {

@@ -1,5 +1,5 @@
 import { findConfig, loadConfig } from "../../../src/cli/config.ts";
-import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
+import { DATABASE_DEFAULTS, LIMIT_DEFAULTS } from "../../../src/node/options.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
 import { complaint, MACHINE, parse } from "./parse.ts";
 
@@ -14,6 +14,7 @@ Deno.test("parseConfig() reads the guide's primary", () => {
     options: {
       addr: { hostname: "::", port: 9090 },
       databases: [{ ...DATABASE_DEFAULTS, path: "/data/db" }],
+      limits: LIMIT_DEFAULTS,
     },
     log: { level: "info", format: "text" },
     notes: [],
@@ -40,7 +41,10 @@ Deno.test("parseConfig() reads the guide's replica", async (t) => {
     }],
   ];
   for (const [name, text, options] of cases) {
-    await t.step(name, () => assertEquals<unknown>(parse(text).options, options));
+    await t.step(
+      name,
+      () => assertEquals<unknown>(parse(text).options, { limits: LIMIT_DEFAULTS, ...options }),
+    );
   }
 });
 
@@ -51,6 +55,11 @@ auth:
   token: own-token
 log-level: debug
 log-format: json
+limits:
+  streams: 10
+  requests: 20
+  queued-memory: 32
+  stall-timeout: 5s
 dbs:
   - path: ~/one.db
     monitor-delay-interval: 10ms
@@ -69,6 +78,7 @@ dbs:
     options: {
       addr: { hostname: "127.0.0.1", port: 9090 },
       token: "own-token",
+      limits: { streams: 10, requests: 20, queuedBytes: 32 * 1024 * 1024, stallMs: 5000 },
       databases: [
         {
           path: "/users/ann/one.db",
@@ -89,7 +99,7 @@ dbs:
     },
     log: { level: "debug", format: "json" },
     notes: [
-      "live.yml:13:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
+      "live.yml:18:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
     ],
     path: "live.yml",
   });

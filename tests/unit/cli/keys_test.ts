@@ -24,8 +24,10 @@ function yaml(values: Readonly<Record<string, string>>): string {
       .filter(([name]) => name.startsWith(prefix) && !name.slice(prefix.length).includes("."))
       .map(([name, value]) => [name.slice(prefix.length), value]);
   for (const [name, value] of below("")) lines.push(`${name}: ${value}`);
-  const auth = below("auth.");
-  if (auth.length > 0) lines.push("auth:", ...auth.map(([name, value]) => `  ${name}: ${value}`));
+  for (const map of ["auth", "limits"]) {
+    const inside = below(`${map}.`).map(([name, value]) => `  ${name}: ${value}`);
+    if (inside.length > 0) lines.push(`${map}:`, ...inside);
+  }
   lines.push("dbs:", "  -");
   for (const [name, value] of below("dbs[].")) lines.push(`    ${name}: ${value}`);
   const upstream = below("dbs[].upstream.");

@@ -18,7 +18,7 @@ Deno.test("editDistance() counts inserted, removed, changed and swapped characte
 });
 
 Deno.test("closest() finds what was meant, or nothing", async (t) => {
-  const keys = ["addr", "auth", "log-level", "log-format", "dbs"];
+  const keys = ["addr", "auth", "log-level", "log-format", "limits", "dbs"];
   const cases: [word: string, want: string | undefined][] = [
     ["adr", "addr"],
     ["db", "dbs"],
@@ -37,7 +37,7 @@ Deno.test("closest() finds what was meant, or nothing", async (t) => {
 });
 
 Deno.test("childrenOf() lists the keys of one level", () => {
-  assertEquals(childrenOf(""), ["addr", "auth", "log-level", "log-format", "dbs"]);
+  assertEquals(childrenOf(""), ["addr", "auth", "log-level", "log-format", "limits", "dbs"]);
   assertEquals(childrenOf("auth"), ["token"]);
   assertEquals(childrenOf("dbs[].upstream"), ["url", "path", "token"]);
   assertEquals(childrenOf("dbs[]").includes("upstream"), true);
