@@ -19,7 +19,7 @@ const LOOK_MS = { least: 50, most: 5000 } as const;
 export class Reader {
   /** Since when we wait for it to take what it was given (monotonic); Infinity while it waits for us. */
   waitingSince = Infinity;
-  /** The pieces of an answer that are kept for it; another reader may share them. */
+  /** A record, or the pieces of an answer, that is kept for it; another reader may share it. */
   held: object | undefined;
 
   /** @param giveUp ends it. */
@@ -86,13 +86,15 @@ export class Guests {
   }
 
   /** `reader` was given all it asked for: now it is its turn. */
-  sent(reader: Reader): void {
+  sent(reader: Reader, bytes: Uint8Array): void {
     reader.waitingSince = this.#clock.monotonic();
+    if (reader.held === undefined) this.holds(reader, bytes, bytes.length);
   }
 
   /** `reader` has taken it and asks for more. */
   asked(reader: Reader): void {
     reader.waitingSince = Infinity;
+    if (reader.held instanceof Uint8Array) this.#release(reader);
   }
 
   /** These `bytes` stay in memory until `reader` has taken them all; undefined: it has. */

@@ -18,7 +18,7 @@ import type { Node } from "../node/node.ts";
 import { BLOCK_PAGES } from "../pages/page_index.ts";
 import { LIMIT_DEFAULTS, type Limits, type ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
-import { sendSmallAnswersAtOnce } from "../sqlite/process.ts";
+import { listening, sendSmallAnswersAtOnce } from "../sqlite/process.ts";
 import { readBody, wholeBody } from "./body.ts";
 import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { healthOf } from "./health.ts";
@@ -38,6 +38,9 @@ const MAX_RUNS_BYTES = 128 * 1024 * 1024;
 /** Lists of more pages than this are kept for few repairs at a time. */
 const LARGE_LIST_PAGES = 65_536;
 const MAX_LARGE_LISTS = 4;
+const LISTENER_LOOK_MS = 1000;
+/** Said again only if it has been well meanwhile. */
+const LOST_AGAIN_MS = 60_000;
 
 type Bindings = {
   Bindings: { address: string; completed: Promise<unknown> };
@@ -61,6 +64,7 @@ export class Server {
   readonly #limits: Limits;
   readonly #guests: Guests;
   #largeLists = 0;
+  #lostListener = -Infinity;
 
   constructor(node: Node, options: Pick<ServerOptions, "token" | "limits">, env: Env) {
     this.#node = node;
@@ -86,7 +90,12 @@ export class Server {
    * @throws {LiveError} "config" if the address cannot be used.
    */
   listen(addr: ListenAddress, signal: AbortSignal): string {
-    const { hostname, port } = listenOn(addr, signal, (request, info) => {
+    const { hostname, port } = this.#serve(addr, signal);
+    return formatHost(hostname, port);
+  }
+
+  #serve(addr: ListenAddress, signal: AbortSignal): Deno.NetAddr {
+    const server = listenOn(addr, signal, (request, info) => {
       const { remoteAddr, completed } = info;
       const from = "hostname" in remoteAddr
         ? formatHost(remoteAddr.hostname, remoteAddr.port)
@@ -94,8 +103,36 @@ export class Server {
       completed.catch(() => {}); // who cuts off an answer is no news
       return this.fetch(request, from, completed);
     });
+    server.finished.catch(() => {}); // told only when the last connection has gone
     sendSmallAnswersAtOnce();
-    return formatHost(hostname, port);
+    const { addr: at } = server;
+    this.#watchListener({ hostname: addr.hostname, port: at.port }, listening(at.port), signal);
+    return at;
+  }
+
+  /**
+   * Deno's server stops listening for good when one accept() fails, as it does when the process has no
+   * file descriptor left. Connections that are there go on. So we look, and listen again.
+   */
+  #watchListener(addr: ListenAddress, isListening: () => boolean, signal: AbortSignal): void {
+    this.#env.clock.after(LISTENER_LOOK_MS, () => {
+      if (signal.aborted) return;
+      if (isListening()) return this.#watchListener(addr, isListening, signal);
+      const now = this.#env.clock.monotonic();
+      if (now > this.#lostListener + LOST_AGAIN_MS) {
+        this.#env.log.warn("cannot accept connections, listening again", {
+          addr: formatHost(addr.hostname, addr.port),
+          hint: "no file descriptor was left: more of them (LimitNOFILE), or a proxy in front",
+        });
+      }
+      this.#lostListener = now;
+      try {
+        this.#serve(addr, signal);
+      } catch (error) {
+        this.#env.log.debug("cannot listen yet", { error: messageOf(error) });
+        this.#watchListener(addr, isListening, signal);
+      }
+    });
   }
 
   #routes(): Hono<Bindings> {
@@ -222,7 +259,7 @@ export class Server {
     const body = await streamOf(served.source.changes(request, stop.signal), stop, {
       sent: (bytes) => {
         counters.sentBytes += bytes.length;
-        this.#guests.sent(reader);
+        this.#guests.sent(reader, bytes);
       },
       asked: () => this.#guests.asked(reader),
       ended: () => {
@@ -247,7 +284,7 @@ export class Server {
     const records = source.hashes(blocks === undefined ? {} : { blocks }, stop.signal);
     const reader = this.#guests.enter(() => stop.abort());
     const body = await streamOf(records, stop, {
-      sent: () => this.#guests.sent(reader),
+      sent: (bytes) => this.#guests.sent(reader, bytes),
       asked: () => this.#guests.asked(reader),
       ended: () => this.#guests.leave(reader),
     });
@@ -343,9 +380,11 @@ export function formatHost(hostname: string, port: number): string {
 
 type Handler = (request: globalThis.Request, info: Deno.ServeHandlerInfo) => Promise<Response>;
 
-function listenOn(addr: ListenAddress, signal: AbortSignal, handler: Handler): Deno.NetAddr {
-  const serve = (hostname: string): Deno.NetAddr =>
-    Deno.serve({ hostname, port: addr.port, signal, onListen: () => {} }, handler).addr;
+type Listening = Deno.HttpServer<Deno.NetAddr>;
+
+function listenOn(addr: ListenAddress, signal: AbortSignal, handler: Handler): Listening {
+  const serve = (hostname: string): Listening =>
+    Deno.serve({ hostname, port: addr.port, signal, onListen: () => {} }, handler);
   try {
     try {
       return serve(addr.hostname);
