@@ -11,7 +11,7 @@ import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
-import type { Position } from "../base/types.ts";
+import { MAX_PGNO, type Position } from "../base/types.ts";
 import type { Begin, Commit, Pages } from "../changes/records.ts";
 import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
@@ -101,7 +101,9 @@ export class Applier implements Target {
       let page = pages.page(nth);
       const hash = pages.hash(nth);
       hashPage(page, pgno, this.#hash, 0);
-      if (pgno === 0 || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low) {
+      if (
+        pgno === 0 || pgno > MAX_PGNO || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low
+      ) {
         throw new LiveError("checksum", `Page ${pgno} arrived with another hash`, { pgno });
       }
       if (pgno === 1) page = this.#guarded(page);
@@ -111,6 +113,12 @@ export class Applier implements Target {
 
   // deno-lint-ignore require-await -- a Target may have to wait, this one must not (no torn state)
   async commit(commit: Commit): Promise<void> {
+    if (!this.#pending.fills(this.index, commit.pageCount)) {
+      throw new LiveError(
+        "upstream",
+        `Broken stream: ${commit.pageCount} pages, ${this.index.pageCount} were here, and not all came`,
+      );
+    }
     const hash = this.#pending.hashWith(this.index, commit.pageCount);
     if (!sameWords(hash, commit.hash)) {
       this.abort();

@@ -26,6 +26,8 @@ import { Waker } from "./waker.ts";
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
+/** A connection that was live for so long was no failure. */
+const STEADY_MS = 2000;
 /** Nobody has to do anything: it goes on by itself. */
 const WAITING: readonly ErrorCode[] = [
   "not_ready",
@@ -76,8 +78,8 @@ export class Database {
   #state: State = "waiting";
   #reason: string | undefined;
   #said: string | undefined;
-  /** This connection was live. */
-  #connected = false;
+  /** Since when this connection is live (monotonic). */
+  #liveSince: number | undefined;
   /** The last failure was that the histories differ. */
   #differed = false;
 
@@ -105,7 +107,7 @@ export class Database {
   async run(signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted;) {
       let wait = RETRY_MIN_MS;
-      this.#connected = false;
+      this.#liveSince = undefined;
       try {
         this.#files.claim();
         if (this.#replica === undefined) await this.#runPrimary(signal);
@@ -113,7 +115,7 @@ export class Database {
         failures = 0;
         wait = 0;
       } catch (error) {
-        if (this.#connected) failures = 0;
+        if (this.#steady) failures = 0;
         wait = this.#failed(error, failures++);
       }
       this.#view?.disconnected(this.#reason);
@@ -205,10 +207,14 @@ export class Database {
     if (state === this.#state) return;
     this.#state = state;
     if (state !== "streaming") return;
-    this.#connected = true;
-    this.#differed = false;
+    this.#liveSince ??= this.#env.clock.monotonic();
     this.#reason = this.#said = undefined;
     this.#env.log.info("streaming");
+  }
+
+  /** The connection was live for a while; one that breaks again and again is asked less often. */
+  get #steady(): boolean {
+    return this.#env.clock.monotonic() - (this.#liveSince ?? Infinity) >= STEADY_MS;
   }
 
   async #runPrimary(signal: AbortSignal): Promise<void> {
@@ -246,6 +252,7 @@ export class Database {
     if (code === undefined) throw error; // a bug
     const reason = messageOf(error);
     this.#reason = reason;
+    if (this.#steady) this.#differed = false;
     const waiting = WAITING.includes(code);
     this.#state = this.#stateAfter(waiting);
     if (code === "position_gone") this.#env.log.info("history differs", { reason });

@@ -67,6 +67,15 @@ export class PageIndex {
     return { high: this.#hashes[2 * pgno - 2]!, low: this.#hashes[2 * pgno - 1]! };
   }
 
+  /** The first page whose hash is not known; undefined if there is none. */
+  firstUnknown(): number | undefined {
+    for (let slot = 0; slot < this.#count; slot++) {
+      const unknown = this.#hashes[2 * slot] === 0 && this.#hashes[2 * slot + 1] === 0;
+      if (unknown && slot + 1 !== this.lockPage) return slot + 1;
+    }
+    return undefined;
+  }
+
   /** The size after a commit. Pages beyond it are forgotten, new ones have no hash yet. */
   resize(pageCount: number): void {
     if (pageCount > this.#txids.length) this.#grow(pageCount);
