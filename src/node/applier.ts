@@ -21,6 +21,7 @@ import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { WalWriter } from "../wal/writer.ts";
 import type { Counters } from "./counters.ts";
 import type { DatabaseHandle } from "./handle.ts";
+import { Overdue } from "./overdue.ts";
 import type { Target } from "./target.ts";
 
 /** From then on, checkpoints that fail are trouble that people are told of. */
@@ -52,6 +53,7 @@ export class Applier implements Target {
   #writeLock: ShmLock | undefined;
   #header: WalIndexHeader;
   #checkpointing: Promise<void> | undefined;
+  readonly #checkpoint: Overdue;
   #backOffUntil = 0;
   /** Checkpoints have failed since (monotonic), last so. */
   #failing: { since: number; what: string } | undefined;
@@ -62,6 +64,7 @@ export class Applier implements Target {
     this.#handle = options.handle;
     this.index = options.index;
     this.#env = env;
+    this.#checkpoint = new Overdue(env.clock, "a checkpoint of the replica's log");
     this.#writeLock = this.#handle.walIndex.lock(SLOT.write, 1, "exclusive");
     if (this.#writeLock === undefined) {
       throw new LiveError("busy", `Another process is writing to "${this.#handle.path}"`);
@@ -160,7 +163,7 @@ export class Applier implements Target {
 
   /** Why the log grows, a sentence; undefined while all is well. */
   trouble(): string | undefined {
-    if (this.#failing === undefined) return undefined;
+    if (this.#failing === undefined) return this.#checkpoint.trouble();
     const { since, what } = this.#failing;
     if (this.#env.clock.monotonic() - since < STALL_MS) return undefined;
     return `no checkpoint of the replica's log succeeds, and it grows: ${what}`;
@@ -199,12 +202,12 @@ export class Applier implements Target {
     const { mxFrame } = this.#header;
     if (this.#checkpointing !== undefined || now < this.#backOffUntil) return;
     if (mxFrame < this.#options.soft || this.#handle.walIndex.backfilled >= mxFrame) return;
-    this.#checkpointing = this.#checkpoint(mxFrame).finally(() => {
+    this.#checkpointing = this.#checkpoint.watch(() => this.#pass(mxFrame)).finally(() => {
       this.#checkpointing = undefined;
     });
   }
 
-  async #checkpoint(target: number): Promise<void> {
+  async #pass(target: number): Promise<void> {
     const { counters } = this.#options;
     const started = this.#env.clock.monotonic();
     const result = await this.#handle.checkpoint("passive");

@@ -28,6 +28,8 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
 /** A connection that was live for so long was no failure. */
 const STEADY_MS = 2000;
+/** A copy that has not been current for so long is not healthy (http/health). */
+const LATE_MS = 5000;
 /** Nobody has to do anything: it goes on by itself. */
 const WAITING: readonly ErrorCode[] = [
   "not_ready",
@@ -80,6 +82,7 @@ export class Database {
   #said: string | undefined;
   /** Since when this connection is live (monotonic). */
   #liveSince: number | undefined;
+  #stalledSince: number | undefined;
   /** The last failure was that the histories differ. */
   #differed = false;
 
@@ -134,6 +137,20 @@ export class Database {
     this.#primary?.check();
     this.#replica?.check();
     this.#view?.logProgress();
+    this.#logStall();
+  }
+
+  /** Says once that it makes no progress although it is live, and once that this is over. */
+  #logStall(): void {
+    const now = this.#env.clock.monotonic();
+    const live = this.#state === "serving" || this.#state === "streaming" ||
+      this.#state === "catching-up";
+    const late = live && (this.#view?.lagMs() ?? 0) > LATE_MS ? this.#view?.why() : undefined;
+    const reason = this.#primary?.trouble() ?? this.#replica?.trouble() ?? late;
+    if ((reason === undefined) === (this.#stalledSince === undefined)) return;
+    if (reason !== undefined) this.#env.log.warn("stalled", { reason });
+    else this.#env.log.info("goes on", { after_ms: Math.round(now - this.#stalledSince!) });
+    this.#stalledSince = reason === undefined ? undefined : now;
   }
 
   /** This database and those it follows, as far as is known. */
@@ -176,7 +193,7 @@ export class Database {
     const position = this.#primary?.position ?? this.#replica?.position;
     const id = this.#primary?.id ?? this.#replica?.id;
     const trouble = this.#primary?.trouble() ?? this.#replica?.trouble();
-    const reason = this.#reason ?? trouble;
+    const reason = this.#reason ?? trouble ?? this.#view?.why();
     const header = handle?.closed === false ? handle.walIndex.header() : undefined;
     return {
       path: this.options.path,
@@ -242,6 +259,8 @@ export class Database {
     this.#waker = undefined;
     if (reason === undefined) return; // the process ends: no close, nothing is unlinked
     this.#primary = undefined;
+    this.#state = "waiting"; // closing may take long, on a disk that hangs
+    this.#reason = reason.message;
     await primary.handle.close();
     throw reason;
   }

@@ -26,6 +26,8 @@ import { WatchedFile } from "./watched_file.ts";
 
 /** From then on, standing still is trouble that people are told of. */
 const STALL_MS = 3000;
+/** There is a look each 250 ms; one that is so late is told to replicas, which then are not current. */
+const LOOK_LATE_MS = 1000;
 /** A WAL that cannot be read for so long is opened again. */
 const GIVE_UP_MS = 5000;
 /** How often the place in the log is written down while commits come. */
@@ -62,6 +64,8 @@ export class Primary implements LocalDatabase, Checkpointed {
   #header: WalIndexHeader;
   #failingSince: number | undefined;
   #lastCommit: number;
+  /** The log was read, or nothing new was in it. */
+  #lastLook: number;
   #lastSave = 0;
   #saveError: string | undefined;
   #unsaved = false;
@@ -82,7 +86,7 @@ export class Primary implements LocalDatabase, Checkpointed {
     const interval = parts.options.checkpointIntervalMs;
     this.#checkpointer = new Checkpointer(this, { soft, hard }, interval, env);
     this.#header = header;
-    this.#lastCommit = env.clock.monotonic();
+    this.#lastCommit = this.#lastLook = env.clock.monotonic();
     this.#database = new WatchedFile(this.handle.database);
     this.pages = new PageReader({
       database: this.#database,
@@ -122,6 +126,9 @@ export class Primary implements LocalDatabase, Checkpointed {
       return "the wal-index header is broken, a writer died in it, and it cannot be recovered";
     }
     if (ms(this.#failingSince) > STALL_MS) return "the WAL cannot be read";
+    if (ms(this.#lastLook) > STALL_MS) {
+      return `the log has not been looked at for ${Math.round(ms(this.#lastLook) / 1000)} s`;
+    }
     return this.#database.trouble ?? this.#saveError ?? this.#checkpointer.trouble();
   }
 
@@ -139,9 +146,10 @@ export class Primary implements LocalDatabase, Checkpointed {
     }
   }
 
-  /** LocalDatabase: a primary is what others are compared with. */
+  /** LocalDatabase: a primary is what others are compared with, as long as it reads its log. */
   staleMs(): number {
-    return 0;
+    const ms = this.#env.clock.monotonic() - this.#lastLook;
+    return ms > LOOK_LATE_MS ? Math.round(ms) : 0;
   }
 
   /** AnswerSource: what was committed since, read now. */
@@ -189,9 +197,13 @@ export class Primary implements LocalDatabase, Checkpointed {
     if (!reader.sameLog(header)) this.#restarted(header);
     else if (header.mxFrame < reader.last) throw unexpected("frames are gone");
     this.#header = header;
-    if (header.mxFrame === reader.last) return 0;
+    if (header.mxFrame === reader.last) {
+      this.#lastLook = started;
+      return 0;
+    }
     const before = reader.last;
     const commits = this.follower.read(header.mxFrame);
+    this.#lastLook = started;
     this.counters.commits += commits;
     this.counters.walBytes += (reader.last - before) * (this.index.pageSize + 24);
     this.counters.syncs++;

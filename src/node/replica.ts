@@ -24,6 +24,7 @@ import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import { type OpenReplica, openReplica } from "./open_replica.ts";
 import { applyOwnership } from "./ownership.ts";
 import type { DatabaseOptions } from "./options.ts";
+import { Overdue } from "./overdue.ts";
 import type { State } from "./status.ts";
 import type { SavedState, SideFiles } from "./side_files.ts";
 import { UpstreamView } from "./upstream_view.ts";
@@ -51,7 +52,8 @@ export class Replica {
   #ours = false;
   #stopFollowing: AbortController | undefined;
   #interrupted: LiveError | undefined;
-  #syncing = false;
+  readonly #sync: Overdue;
+  readonly #closing: Overdue;
   #syncError: string | undefined;
   #served: WatchedFile | undefined;
   /** The file is not what we think it is: opened again as soon as nothing uses it. */
@@ -60,6 +62,8 @@ export class Replica {
   constructor(parts: ReplicaParts, env: Env) {
     this.#parts = parts;
     this.#env = env;
+    this.#sync = new Overdue(env.clock, "an fsync of the replica's log");
+    this.#closing = new Overdue(env.clock, "closing the replica's file");
     const { options: { path }, upstream, view } = parts;
     this.#approval = new Approval({ path, upstream, view }, env);
   }
@@ -104,7 +108,8 @@ export class Replica {
 
   /** What fails for good although it streams, a sentence; undefined while all is well. */
   trouble(): string | undefined {
-    return this.#open?.trouble() ?? this.#syncError ?? this.#served?.trouble;
+    return this.#open?.trouble() ?? this.#syncError ?? this.#served?.trouble ??
+      this.#sync.trouble() ?? this.#closing.trouble();
   }
 
   /** Once a second. */
@@ -130,7 +135,7 @@ export class Replica {
     this.#source = this.#served = this.#syncError = undefined;
     this.#position = undefined;
     this.#ours = false;
-    await open?.close();
+    if (open !== undefined) await this.#closing.watch(() => open.close());
   }
 
   async #firstCopy(signal: AbortSignal): Promise<void> {
@@ -338,10 +343,9 @@ export class Replica {
   /** fsyncs the log now and then, so that the upstream learns what would survive a power cut. */
   async #makeDurable(open: OpenReplica): Promise<void> {
     const at = this.#position;
-    if (this.#syncing || at === undefined || this.#parts.view.durable >= at.txid) return;
-    this.#syncing = true;
+    if (this.#sync.busy || at === undefined || this.#parts.view.durable >= at.txid) return;
     try {
-      await open.handle.wal.sync();
+      await this.#sync.watch(() => open.handle.wal.sync());
       this.#syncError = undefined;
       this.#parts.view.durableAt(at.txid, at.epoch);
     } catch (error) {
@@ -349,8 +353,6 @@ export class Replica {
       if (this.#open !== open) return; // closed meanwhile
       if (this.#syncError === undefined) this.#env.log.warn(error.message);
       this.#syncError = error.message;
-    } finally {
-      this.#syncing = false;
     }
   }
 }
