@@ -15,6 +15,7 @@ import type { DatabaseId, Epoch, Position } from "../base/types.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { PageReader } from "../pages/page_reader.ts";
 import { expectedRestart, type LogState } from "../wal/checkpoint.ts";
+import { parseWalHeader, WAL_HEADER_BYTES } from "../wal/format.ts";
 import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { type Checkpointed, Checkpointer } from "./checkpointer.ts";
 import type { Counters } from "./counters.ts";
@@ -221,13 +222,21 @@ export class Primary implements LocalDatabase, Checkpointed {
       last: reader.last,
       backfilled: this.#checkpointer.backfilled,
     };
-    if (!expectedRestart(before, header)) throw unexpected("it began anew before it was read");
+    const after = { salt1: header.salt1, sequence: this.#sequence(header) };
+    if (!expectedRestart(before, after)) throw unexpected("it began anew before it was read");
     this.follower.begin(header);
     this.#checkpointer.backfilled = 0;
     this.counters.logRestarts++;
     this.#env.log.debug("log restarted by the application", { frames: before.last });
     this.#header = header;
     this.#save();
+  }
+
+  /** The checkpoint sequence in the WAL's header; undefined if that is not the log of `header`. */
+  #sequence({ salt1, salt2 }: WalIndexHeader): number | undefined {
+    const bytes = new Uint8Array(WAL_HEADER_BYTES);
+    const found = this.handle.wal.read(bytes, 0) ? parseWalHeader(bytes) : undefined;
+    return found?.salt1 === salt1 && found.salt2 === salt2 ? found.sequence : undefined;
   }
 
   /** What a look may start: a checkpoint, the place written down. */

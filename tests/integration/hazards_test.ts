@@ -152,6 +152,33 @@ scopedTest("our locks are still there after everything that a node does", async 
   assert(replica.some((lock) => /^READ 121-121$/.test(lock)), `CKPT is held: ${replica}`);
 });
 
+scopedTest(
+  "a log that begins anew twice between two looks is still the same history",
+  async (scope) => {
+    const app = await scope.open(await scope.path("primary/app.db"));
+    await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a)");
+    const pair = await startPair(scope, { "min-checkpoint-page-count": 20 });
+    await app.exec("INSERT INTO t VALUES(randomblob(200000))");
+    await pair.primary.until(
+      "all of the log is in the file",
+      ({ walFrames = 0, walBackfilled }) => walFrames > 20 && walFrames === walBackfilled,
+    );
+    const { counters: before, epoch } = await pair.primary.database();
+    pair.primary.pause();
+    // It restarts the log and commits nothing: salt1 + 1, no frame.
+    await app.exec("PRAGMA cache_size=5", "BEGIN", "INSERT INTO t VALUES(randomblob(500000))");
+    await app.exec("ROLLBACK");
+    // A connection that never restarted or recovered a log draws both salts of an empty one anew.
+    const other = await scope.open(pair.source);
+    await other.exec("INSERT INTO t VALUES(1)");
+    pair.primary.resume();
+    await assertInSync(pair);
+    const after = await pair.primary.database();
+    assertEquals([after.epoch, after.counters.newEpochs], [epoch, before.newEpochs]);
+    assert(after.counters.logRestarts > before.logRestarts, "the log began anew");
+  },
+);
+
 const BREAK_HEADER = `
 import mmap, sys
 with open(sys.argv[1], "r+b") as file:

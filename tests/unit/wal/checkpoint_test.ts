@@ -66,24 +66,43 @@ Deno.test("expectedRestart() believes only the application's own restart of a re
   const cases: [string, Parameters<typeof expectedRestart>, want: boolean][] = [
     [
       "salt1 + 1, all read and backfilled",
-      [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 8 }],
+      [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 8, sequence: 3 }],
       true,
     ],
-    ["salt1 goes round", [{ salt1: 0xffffffff, last: 5, backfilled: 5 }, { salt1: 0 }], true],
+    [
+      "salt1 goes round",
+      [{ salt1: 0xffffffff, last: 5, backfilled: 5 }, { salt1: 0, sequence: 3 }],
+      true,
+    ],
     ["frames that were not backfilled by us", [
       { salt1: 7, last: 5, backfilled: 4 },
-      { salt1: 8 },
+      { salt1: 8, sequence: 3 },
     ], false],
-    ["a log that went on without us", [{ salt1: 7, last: 5, backfilled: 6 }, { salt1: 8 }], false],
-    ["two restarts", [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 9 }], false],
-    ["a new WAL", [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 123456 }], false],
+    ["a log that went on without us", [{ salt1: 7, last: 5, backfilled: 6 }, {
+      salt1: 8,
+      sequence: 3,
+    }], false],
+    ["two restarts", [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 9, sequence: 3 }], false],
+    ["one that was empty for a moment that nobody saw", [
+      { salt1: 7, last: 5, backfilled: 5 },
+      { salt1: 123456, sequence: 0 },
+    ], true],
+    ["the same, but not all of it was read", [
+      { salt1: 7, last: 6, backfilled: 5 },
+      { salt1: 123456, sequence: 0 },
+    ], false],
+    ["a WAL whose header is not that of the wal-index", [
+      { salt1: 7, last: 5, backfilled: 5 },
+      { salt1: 123456, sequence: undefined },
+    ], false],
+    ["a new WAL", [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 123456, sequence: 3 }], false],
     ["an empty log draws both salts anew", [
       { salt1: 7, last: 0, backfilled: 0 },
-      { salt1: 123456 },
+      { salt1: 123456, sequence: 3 },
     ], true],
     ["an empty log that somebody backfilled", [
       { salt1: 7, last: 0, backfilled: 3 },
-      { salt1: 8 },
+      { salt1: 8, sequence: 3 },
     ], false],
   ];
   for (const [name, given, want] of cases) {
