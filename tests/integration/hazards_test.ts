@@ -209,9 +209,13 @@ scopedTest("a replica survives a stale journal beside it", async (scope) => {
   await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a, b)");
   await app.exec("INSERT INTO t VALUES(1, randomblob(50000))");
   const pair = await startPair(scope);
+  const old = `${scope.folder}/old.db`;
+  await app.backup(old);
+  await app.exec("UPDATE t SET b = randomblob(50000)");
   await assertInSync(pair);
   await pair.replica.stop();
-  // A hot journal of another time: a rollback-mode copy of the file that died in a transaction.
+  // A hot journal of another time: an older, rollback-mode copy of the file that died in a transaction.
+  // Whoever opens the replica's file puts its pages back.
   const script = `
 import os, shutil, sqlite3, sys
 source, target = sys.argv[1:]
@@ -222,8 +226,6 @@ db.execute("BEGIN")
 db.execute("UPDATE t SET b = randomblob(50000)")
 shutil.copy(source + "-journal", target + "-journal")
 `;
-  const old = `${scope.folder}/old.db`;
-  await app.backup(old);
   await python(script, [old, pair.copy]);
   pair.replica.start();
   await pair.replica.healthy();
