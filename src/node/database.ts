@@ -28,6 +28,8 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
 /** A connection that was live for so long was no failure. */
 const STEADY_MS = 2000;
+/** Comparisons of hashes in a row without a pause: the primary may begin a history while we compare. */
+const COMPARED_AT_ONCE = 3;
 /** A copy that has not been current for so long is not healthy (http/health). */
 const LATE_MS = 5000;
 /** Nobody has to do anything: it goes on by itself. */
@@ -83,8 +85,8 @@ export class Database {
   /** Since when this connection is live (monotonic). */
   #liveSince: number | undefined;
   #stalledSince: number | undefined;
-  /** The last failure was that the histories differ. */
-  #differed = false;
+  /** How often the histories differed since a connection was live for a while. */
+  #differed = 0;
 
   constructor(options: DatabaseOptions, connect: Connect, env: Env) {
     this.options = options;
@@ -271,7 +273,7 @@ export class Database {
     if (code === undefined) throw error; // a bug
     const reason = messageOf(error);
     this.#reason = reason;
-    if (this.#steady) this.#differed = false;
+    if (this.#steady) this.#differed = 0;
     const waiting = WAITING.includes(code);
     this.#state = this.#stateAfter(waiting);
     if (code === "position_gone") this.#env.log.info("history differs", { reason });
@@ -282,12 +284,10 @@ export class Database {
     }
     if (code === "upstream" || code === "checksum") this.counters.upstreamLost++;
     if (this.role === "primary") return waiting ? RETRY_LOCAL_MS : 1000;
-    // Known once that the histories differ, hashes are compared at once; not again and again.
-    if (code === "position_gone" && !this.#differed) {
-      this.#differed = true;
-      return 0;
-    }
-    const most = code === "upstream" ? RETRY_MAX_MS.upstream : RETRY_MAX_MS.other;
+    // Known that the histories differ, hashes are compared at once; not again and again.
+    const differs = code === "position_gone";
+    if (differs && ++this.#differed <= COMPARED_AT_ONCE) return 0;
+    const most = differs || code === "upstream" ? RETRY_MAX_MS.upstream : RETRY_MAX_MS.other;
     const limit = Math.min(most, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
     return limit * (0.5 + this.#env.random.fraction() / 2);
   }
