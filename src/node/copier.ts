@@ -203,6 +203,18 @@ function neverCame(pgno: number): LiveError {
   return new LiveError("upstream", `Broken stream: page ${pgno} never came`);
 }
 
+/**
+ * Makes what is left of our own copy, which no SQLite can read any more, the beginning of a first copy.
+ * No SQLite of this process may have it open. @throws {LiveError} "disk".
+ */
+export function beginFrom(path: string, folder: string): void {
+  try {
+    Deno.renameSync(path, `${folder}/copy`);
+  } catch (error) {
+    throw diskError("move", path, error);
+  }
+}
+
 /** What a disk does is no bug: it is told, and tried again. */
 function diskError(verb: string, path: string, error: unknown): LiveError {
   return new LiveError("disk", `Cannot ${verb} "${path}": ${messageOf(error)}`);

@@ -15,7 +15,7 @@ import type { Commit, Hello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
 import { PageReader } from "../pages/page_reader.ts";
 import { Approval } from "./approval.ts";
-import { dropLinked } from "./copier.ts";
+import { beginFrom, dropLinked } from "./copier.ts";
 import type { Counters } from "./counters.ts";
 import { type FollowEvents, followOnce } from "./follow.ts";
 import { firstCopy } from "./first_copy.ts";
@@ -26,7 +26,9 @@ import { applyOwnership } from "./ownership.ts";
 import type { DatabaseOptions } from "./options.ts";
 import { Overdue } from "./overdue.ts";
 import type { State } from "./status.ts";
-import type { SavedState, SideFiles } from "./side_files.ts";
+import { databaseHeader, PlainFile } from "./plain_file.ts";
+import { refuseUsed } from "./proc_locks.ts";
+import { realPath, type SavedState, type SideFiles } from "./side_files.ts";
 import { UpstreamView } from "./upstream_view.ts";
 import { WatchedFile } from "./watched_file.ts";
 
@@ -168,10 +170,13 @@ export class Replica {
       files.save(this.#state(this.#id!, commit, this.#position));
     };
     const isAt = (position: Position): void => this.#isAt(position);
-    this.#open = await openReplica(
-      { options, saved, counters, progress, willBeAt, isAt },
-      this.#env,
-    );
+    const opening = { options, saved, counters, progress, willBeAt, isAt };
+    try {
+      this.#open = await openReplica(opening, this.#env);
+    } catch (error) {
+      if (codeOf(error) !== "corrupt" || saved?.role !== "replica") throw error;
+      throw this.#copyAgain(asLive(error));
+    }
     view.endProgress();
     const { position, index, guarded } = this.#open;
     // What lies beside a file says nothing of it, unless the file itself says that it is ours.
@@ -182,6 +187,25 @@ export class Replica {
       pages: index.pageCount,
       position: position === undefined ? "unknown" : formatPosition(position),
     });
+  }
+
+  /**
+   * Without its log, which somebody deleted while we were down, the file may be half checkpointed, and no
+   * SQLite can read it. What is left of it is the beginning of a first copy: only pages that differ come.
+   */
+  #copyAgain(error: LiveError): LiveError {
+    const { options: { path }, files } = this.#parts;
+    const real = realPath(path);
+    {
+      using file = PlainFile.open(real);
+      if (databaseHeader(file)?.guarded !== true) return error; // an application's, perhaps
+    }
+    refuseUsed(real, "cannot be read by SQLite any more"); // a reader may still have a whole old state
+    this.#env.log.warn("no SQLite can read the file, it is copied again", {
+      reason: error.message,
+    });
+    beginFrom(real, files.folder);
+    return new LiveError("not_ready", `"${path}" cannot be read and is copied again`);
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
