@@ -205,14 +205,29 @@ scopedTest(
 );
 
 scopedTest("a replica survives a stale journal beside it", async (scope) => {
-  const app = await scope.open(await scope.path("primary/app.db"));
-  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a, b)");
+  const source = await scope.path("primary/app.db");
+  const copy = await scope.path("replica/app.db");
+  const app = await scope.open(source);
+  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a, b)", "CREATE TABLE u(a)");
   await app.exec("INSERT INTO t VALUES(1, randomblob(50000))");
-  const pair = await startPair(scope);
+  const primary = await scope.start("primary", primaryOf(source));
+  const [db] = replicaOf(copy, primary, source).dbs;
+  const replica = await scope.start("replica", {
+    dbs: [{ ...db!, "min-checkpoint-page-count": 1 }],
+  });
+  const pair = { source, copy, primary, replica };
   const old = `${scope.folder}/old.db`;
   await app.backup(old);
   await app.exec("UPDATE t SET b = randomblob(50000)");
   await assertInSync(pair);
+  // The log begins anew, or its frames would hide what the journal does to the file.
+  await replica.until(
+    "its log is in the file",
+    ({ walFrames, walBackfilled }) => walFrames === walBackfilled,
+  );
+  await app.exec("INSERT INTO u VALUES(1)");
+  await assertInSync(pair);
+  assert(((await replica.database()).walFrames ?? 0) < 10, "the log is short");
   await pair.replica.stop();
   // A hot journal of another time: an older, rollback-mode copy of the file that died in a transaction.
   // Whoever opens the replica's file puts its pages back.
