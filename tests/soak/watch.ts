@@ -96,8 +96,15 @@ export class Watch implements AsyncDisposable {
     }
   }
 
-  isTroubledByOthers(fault: object, name: NodeName): boolean {
-    return [...this.#troubles.get(name) ?? []].some((one) => one !== fault);
+  /**
+   * True if other faults touch the node, too: then this one touches it no more, and the last of them sees
+   * to it that it recovers. Of two that end together each would leave that to the other.
+   */
+  leaveToOthers(fault: object, name: NodeName): boolean {
+    const troubles = this.#troubles.get(name);
+    if (![...troubles ?? []].some((one) => one !== fault)) return false;
+    troubles!.delete(fault);
+    return true;
   }
 
   over(fault: object): void {
