@@ -1,6 +1,7 @@
 /**
  * Everything that must hold before a commit: format, lint, types, tidy, then `deno task test` as the
- * README tells a newcomer. Ends with `N passed, N failed`; each of the first four counts as one.
+ * README tells a newcomer, then two minutes of soak with a fresh seed. Ends with `N passed, N failed`;
+ * each of the first four, and the soak, counts as one.
  * May import: scripts/tools.
  * @module
  */
@@ -34,18 +35,23 @@ async function runTests(): Promise<{ passed: number; failed: number }> {
   return code !== 0 && failed === 0 ? { passed, failed: 1 } : { passed, failed };
 }
 
+/** Prints its seed first, and what it found last. */
+const SOAK = ["run", "-A", "--no-check", "tests/soak/main.ts", "--minutes", "2"] as const;
+
 await runScript(async () => {
   let passed = 0, failed = 0;
-  for (const [name, args] of CHECKS) {
+  const check = async (name: string, args: readonly string[]): Promise<void> => {
     print(`${name} ...`);
     const { code } = await run(Deno.execPath(), args, { show: true });
     print(`${name} ... ${code === 0 ? "ok" : "FAILED"}`);
     if (code === 0) passed++;
     else failed++;
-  }
+  };
+  for (const [name, args] of CHECKS) await check(name, args);
   const tests = await runTests();
   passed += tests.passed;
   failed += tests.failed;
+  await check("soak", SOAK);
   print(countLine(passed, failed));
   return failed === 0 ? 0 : 1;
 });

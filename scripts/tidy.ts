@@ -68,6 +68,7 @@ const BANS: readonly Ban[] = [
       "src/node/proc_locks.ts": "/proc/locks",
       "src/node/side_files.ts": "lock and state in `<db>-live/`, never the database",
       "src/sqlite/assets.ts": "the library inside the executable",
+      "src/sqlite/process.ts": "/proc/self/net",
     },
   },
   {

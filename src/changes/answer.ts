@@ -35,6 +35,7 @@ const MAX_TRIES = 5;
 
 export interface Answer {
   readonly records: readonly Bytes[];
+  readonly bytes: number;
   readonly to: Position;
 }
 
@@ -56,11 +57,15 @@ export class AnswerCache {
   }
 }
 
-/** Yields the answer's records and returns the position it leads to. */
+/**
+ * Yields the answer's records and returns the position it leads to. `holds` is told what is kept in
+ * memory until it has been taken: the last round; the others are read as they are asked for.
+ */
 export async function* answerRounds(
   source: AnswerSource,
   from: Txid,
   wanted: readonly number[] = [],
+  holds: (pieces: object, bytes: number) => void = () => {},
 ): AsyncGenerator<Bytes, Position> {
   let since = from;
   let extra = wanted;
@@ -68,18 +73,19 @@ export async function* answerRounds(
   for (let round = 0;; round++) {
     source.refresh();
     const { index, position } = source;
-    const pages = merge(index.since(since), extra, index);
-    if (round === 0) yield beginRecord(source, from, pages.length);
+    const count = countMerged(index, since, extra);
+    if (round === 0) yield beginRecord(source, from, count);
     const growth = Math.min(2 ** Math.max(0, round - 3), SNAPSHOT_GROWTH_MAX);
-    if (pages.length * index.pageSize <= SNAPSHOT_BYTES * growth) {
+    if (count * index.pageSize <= SNAPSHOT_BYTES * growth) {
       const snapshot = snapshotPages(source, since, extra);
       // Encoded before anything is yielded: meanwhile the index may move on.
       const commit = commitRecord(source.index, snapshot.position, sent + snapshot.pages);
+      holds(snapshot.records, bytesOf(snapshot.records));
       yield* snapshot.records;
       yield commit;
       return snapshot.position;
     }
-    for (const chunk of chunksOf(pages, index.pageSize)) {
+    for (const chunk of chunksOf(merged(index, since, extra), index.pageSize)) {
       const fuzzy = fuzzyPages(source, chunk);
       if (fuzzy === undefined) continue;
       sent += fuzzy.pages;
@@ -93,17 +99,17 @@ export async function* answerRounds(
 /** A whole small answer, or undefined if it is too large for one go. */
 export function snapshotAnswer(source: AnswerSource, from: Txid): Answer | undefined {
   const { index } = source;
-  const pages = index.since(from);
-  if (pages.length * index.pageSize > SNAPSHOT_BYTES) return undefined;
+  if (index.countSince(from) * index.pageSize > SNAPSHOT_BYTES) return undefined;
   const { records, position, pages: sent } = snapshotPages(source, from, []);
   const begin = beginRecord(source, from, sent);
   const commit = commitRecord(index, position, sent);
-  return { records: joined([begin, ...records, commit]), to: position };
+  const whole = joined([begin, ...records, commit]);
+  return { records: whole, bytes: bytesOf(whole), to: position };
 }
 
 /** A live answer is a page or two: one piece of bytes is one send instead of three. */
 function joined(records: readonly Bytes[]): readonly Bytes[] {
-  const length = records.reduce((sum, record) => sum + record.length, 0);
+  const length = bytesOf(records);
   if (length > RECORD_PAGE_BYTES) return records;
   const bytes = new Uint8Array(length);
   let at = 0;
@@ -131,7 +137,7 @@ function snapshotPages(
 ): { records: Bytes[]; position: Position; pages: number } {
   for (let tries = 0;; tries++) {
     const { index, position } = source;
-    const pages = merge(index.since(since), extra, index);
+    const pages = extra.length === 0 ? index.since(since) : [...merged(index, since, extra)];
     const records: Bytes[] = [];
     let bad: number | undefined;
     for (const chunk of chunksOf(pages, index.pageSize)) {
@@ -174,17 +180,41 @@ function moved(source: AnswerSource, pgno: number, tries: number): void {
   });
 }
 
-function* chunksOf(pages: readonly number[], pageSize: number): Generator<readonly number[]> {
+function* chunksOf(pages: Iterable<number>, pageSize: number): Generator<readonly number[]> {
   const size = Math.max(1, Math.floor(RECORD_PAGE_BYTES / pageSize));
-  for (let at = 0; at < pages.length; at += size) yield pages.slice(at, at + size);
+  let chunk: number[] = [];
+  for (const pgno of pages) {
+    chunk.push(pgno);
+    if (chunk.length < size) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
 }
 
-/** Both lists ascending, without the lock page and pages that do not exist. */
-function merge(a: readonly number[], b: readonly number[], index: PageIndex): readonly number[] {
-  if (b.length === 0) return a;
-  const all = new Set(a);
-  for (const pgno of b) {
-    if (pgno >= 1 && pgno <= index.pageCount && pgno !== index.lockPage) all.add(pgno);
+/**
+ * Pages newer than `since` or in `extra` (ascending), ascending, as the index is at each step: a list
+ * of all pages of a large database would cost more than the index, once for every replica that asks.
+ */
+function* merged(index: PageIndex, since: number, extra: readonly number[]): Generator<number> {
+  let nth = 0;
+  for (let last = 0;;) {
+    const newer = index.nextSince(since, last);
+    while (nth < extra.length && (extra[nth]! <= last || extra[nth] === index.lockPage)) nth++;
+    const wanted = nth < extra.length && extra[nth]! <= index.pageCount ? extra[nth]! : 0;
+    if (newer === 0 && wanted === 0) return;
+    last = newer === 0 || (wanted !== 0 && wanted < newer) ? wanted : newer;
+    yield last;
   }
-  return [...all].sort((x, y) => x - y);
+}
+
+function countMerged(index: PageIndex, since: number, extra: readonly number[]): number {
+  if (extra.length === 0) return index.countSince(since);
+  let count = 0;
+  for (const _ of merged(index, since, extra)) count++;
+  return count;
+}
+
+function bytesOf(records: readonly Bytes[]): number {
+  return records.reduce((sum, { length }) => sum + length, 0);
 }

@@ -1,7 +1,7 @@
 /**
  * Which pages differ from an upstream whose history is not ours: hashes of blocks first, then of the
  * pages in the blocks that differ. Driven by the asker, the answerer keeps nothing. May import: base/,
- * pages/, changes/.
+ * wal/format, pages/, changes/.
  *
  * Consistent without stopping anybody: the first hashes are as of txid H, and whatever changes after
  * H comes anyway with the answer to changes(since H, wanted).
@@ -10,6 +10,7 @@
 import { type Bytes, sameWords, type Words } from "../base/bytes.ts";
 import { LiveError } from "../base/errors.ts";
 import type { Position } from "../base/types.ts";
+import { isPageSize } from "../wal/format.ts";
 import { BLOCK_PAGES, type PageIndex } from "../pages/page_index.ts";
 import { decode } from "./decoder.ts";
 import type { Hashes, Hello } from "./records.ts";
@@ -30,7 +31,7 @@ export interface Difference {
 
 /** The upstream's hello alone. @throws {LiveError} as findDifference() does. */
 export async function askHello(source: ChangeSource, signal: AbortSignal): Promise<Hello> {
-  return (await ask(source.hashes({ blocks: [] }, signal), () => {})).hello;
+  return (await ask(source.hashes({ blocks: [] }, signal), () => {}, acceptPages([]))).hello;
 }
 
 /** @throws {LiveError} "upstream" if the other side breaks the protocol, or what the source throws. */
@@ -40,11 +41,8 @@ export async function findDifference(
   signal: AbortSignal,
   onHello: (hello: Hello) => void,
 ): Promise<Difference> {
-  const { hello, hashes } = await ask(source.hashes({}, signal), onHello);
-  const first = hashes[0];
-  if (first === undefined) throw broken("no hashes");
-  const { epoch, txid, pageCount } = first;
-  checkBlocks(hashes, pageCount);
+  const { hello, hashes } = await ask(source.hashes({}, signal), onHello, acceptBlocks());
+  const { epoch, txid, pageCount } = hashes[0]!;
   const since = { epoch, txid };
   const whole = pageCount === index.pageCount && sameWords(hello.hash, index.hash) &&
     hello.txid === txid;
@@ -53,11 +51,10 @@ export async function findDifference(
   const wanted: number[] = [];
   for (let at = 0; at < differing.length; at += BLOCKS_PER_REQUEST) {
     const blocks = differing.slice(at, at + BLOCKS_PER_REQUEST);
-    const answer = await ask(source.hashes({ blocks }, signal), onHello);
+    const answer = await ask(source.hashes({ blocks }, signal), onHello, acceptPages(blocks));
     if (answer.hello.epoch !== epoch) {
       throw new LiveError("position_gone", "The upstream began a new history meanwhile");
     }
-    checkPages(answer.hashes, blocks);
     for (const block of answer.hashes) addDifferingPages(index, block, wanted);
   }
   // What is beyond our end, or cut off at theirs, shows in page 1, which is asked for in any case.
@@ -69,17 +66,22 @@ export async function findDifference(
 async function ask(
   chunks: AsyncIterable<Bytes>,
   onHello: (hello: Hello) => void,
+  accept: Accept,
 ): Promise<{ hello: Hello; hashes: Hashes[] }> {
   let hello: Hello | undefined;
   const hashes: Hashes[] = [];
   for await (const record of decode(chunks)) {
     if (record.type === "error") throw new LiveError("upstream", record.message);
     if ((record.type === "hello") !== (hello === undefined)) throw broken("not one hello first");
-    if (record.type === "hello") onHello(hello = record);
-    else if (record.type === "hashes") hashes.push(record);
-    else throw broken(`${record.type} among hashes`);
+    if (record.type === "hello") {
+      if (!isPageSize(record.pageSize)) throw broken(`a page size of ${record.pageSize}`);
+      onHello(hello = record);
+    } else if (record.type !== "hashes") throw broken(`${record.type} among hashes`);
+    else if (!accept(record, hashes.length)) throw missing();
+    else hashes.push(record);
   }
   if (hello === undefined) throw broken("no hello");
+  if (!accept(undefined, hashes.length)) throw missing();
   return { hello, hashes };
 }
 
@@ -87,27 +89,37 @@ function broken(what: string): LiveError {
   return new LiveError("upstream", `Broken stream: ${what}`);
 }
 
+function missing(): LiveError {
+  return broken("hashes are missing, or are not those that were asked for");
+}
+
 // Hashes that are missing would count as equal pages, and make a stranger's database look like ours.
 
-/** All blocks of a database of `pageCount` pages, in order. */
-function checkBlocks(hashes: readonly Hashes[], pageCount: number): void {
+/** Says of each hashes record, before it is kept, whether it may come; called with undefined at the end. */
+type Accept = (record: Hashes | undefined, nth: number) => boolean;
+
+/** All blocks of a database, in order. */
+function acceptBlocks(): Accept {
   let next = 0;
-  for (const { level, first, words } of hashes) {
-    if (level !== "blocks" || first !== next) throw broken("hashes of blocks are missing");
+  let all = 0;
+  return (record, nth) => {
+    if (record === undefined) return nth > 0 && next === all;
+    if (nth === 0) all = Math.ceil(record.pageCount / BLOCK_PAGES);
+    const { level, first, words } = record;
+    const fits = level === "blocks" && first === next && (words.length > 0 || all === 0);
     next += words.length / 2;
-  }
-  if (next !== Math.ceil(pageCount / BLOCK_PAGES)) throw broken("hashes of blocks are missing");
+    return fits && next <= all && (nth === 0 || words.length > 0);
+  };
 }
 
 /** The pages of each of `blocks`, as many as there were when they were read. */
-function checkPages(hashes: readonly Hashes[], blocks: readonly number[]): void {
-  const whole = hashes.length === blocks.length &&
-    hashes.every(({ level, first, ...rest }, nth) => {
-      const left = rest.pageCount - first * BLOCK_PAGES;
-      const pages = Math.max(0, Math.min(BLOCK_PAGES, left));
-      return level === "pages" && first === blocks[nth] && rest.words.length === 2 * pages;
-    });
-  if (!whole) throw broken("hashes of pages are missing");
+function acceptPages(blocks: readonly number[]): Accept {
+  return (record, nth) => {
+    if (record === undefined) return nth === blocks.length;
+    const { level, first, words, pageCount } = record;
+    const pages = Math.max(0, Math.min(BLOCK_PAGES, pageCount - first * BLOCK_PAGES));
+    return level === "pages" && first === blocks[nth] && words.length === 2 * pages;
+  };
 }
 
 function differingBlocks(index: PageIndex, hashes: readonly Hashes[], pageCount: number): number[] {

@@ -16,6 +16,8 @@ export interface ChangesRequest {
   readonly wanted?: readonly number[];
   /** Called when an answer has been taken whole, with the position it leads to. */
   readonly taken?: (position: Position) => void;
+  /** Called when so many bytes are kept in memory until the asker has taken them; `pieces` names them. */
+  readonly holds?: (pieces: object, bytes: number) => void;
 }
 
 export interface HashesRequest {

@@ -13,6 +13,8 @@ import {
   DATABASE_DEFAULTS,
   type DatabaseOptions,
   DEFAULT_SELF_CHECK_BYTES,
+  LIMIT_DEFAULTS,
+  type Limits,
   type NodeOptions,
   type Ownership,
   type TlsFiles,
@@ -135,7 +137,12 @@ export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
   const written = root.read("exec", parseCommand);
   const exec = flagExec(options) ?? written;
   return {
-    options: { databases, ...node, ...readSelfCheck(root) },
+    options: {
+      databases,
+      ...node,
+      ...readSelfCheck(root),
+      limits: readLimits(root.section("limits")),
+    },
     log: logOptions(options, root),
     ...(exec && { exec }),
     notes: [root, ...sections].flatMap((section) => section.notes()),
@@ -147,7 +154,17 @@ function readSelfCheck(root: Section): { selfCheckBytes: number } {
   return { selfCheckBytes: root.read("self-check-rate", parseRate) ?? DEFAULT_SELF_CHECK_BYTES };
 }
 
-function readNode(root: Section, options: ParseOptions): Omit<NodeOptions, "databases"> {
+function readLimits(section: Section | undefined): Limits {
+  const mib = section?.number("queued-memory");
+  return {
+    streams: section?.number("streams") ?? LIMIT_DEFAULTS.streams,
+    requests: section?.number("requests") ?? LIMIT_DEFAULTS.requests,
+    queuedBytes: mib === undefined ? LIMIT_DEFAULTS.queuedBytes : mib * 1024 * 1024,
+    stallMs: section?.number("stall-timeout") ?? LIMIT_DEFAULTS.stallMs,
+  };
+}
+
+function readNode(root: Section, options: ParseOptions): Partial<NodeOptions> {
   const written = root.read("addr", parseAddr);
   const addr = flagAddr(options) ?? written;
   const auth = root.section("auth");

@@ -7,7 +7,7 @@
  * @module
  */
 import { formatDuration } from "../base/duration.ts";
-import { DATABASE_DEFAULTS } from "../node/options.ts";
+import { DATABASE_DEFAULTS, LIMIT_DEFAULTS } from "../node/options.ts";
 import type { Range } from "./values.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -46,6 +46,7 @@ export interface ConfigKey {
   readonly note?: string;
 }
 
+const MIB = 1024 * 1024;
 /** The most pages that a SQLite database has. */
 const PAGES = { least: 0, most: 4_294_967_294 } as const;
 const HOUR_MS = 3_600_000;
@@ -132,6 +133,40 @@ export const KEYS: readonly ConfigKey[] = [
     default: "text",
     example: "json",
     help: "Lines for people, or one JSON object a line.",
+  },
+  {
+    name: "limits.streams",
+    type: "integer",
+    range: { least: 1, most: 100_000 },
+    default: String(LIMIT_DEFAULTS.streams),
+    example: "200",
+    help: "The most replicas that are connected at the same time; one more gets 503.",
+  },
+  {
+    name: "limits.requests",
+    type: "integer",
+    range: { least: 1, most: 100_000 },
+    default: String(LIMIT_DEFAULTS.requests),
+    example: "100",
+    help: "The most other requests, but for /health, that are at work or not taken yet.",
+  },
+  {
+    name: "limits.queued-memory",
+    type: "integer",
+    range: { least: 16, most: 65_536 },
+    unit: "MiB",
+    default: String(LIMIT_DEFAULTS.queuedBytes / MIB),
+    example: "64",
+    help: "The most that waits in memory for slow replicas; beyond it the slowest is cut.",
+  },
+  {
+    name: "limits.stall-timeout",
+    type: "duration",
+    range: { least: 1000, most: 24 * HOUR_MS },
+    default: formatDuration(LIMIT_DEFAULTS.stallMs),
+    example: "10s",
+    help: "A client that takes nothing of its answer for so long, or needs so long to send its " +
+      "request's body, is cut.",
   },
   {
     name: "dbs[].path",

@@ -10,7 +10,7 @@ import { exitCode, LiveError, messageOf } from "../base/errors.ts";
 import { HttpSource } from "../http/client.ts";
 import { type Credentials, Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
-import type { ListenAddress, NodeOptions } from "../node/options.ts";
+import { LIMIT_DEFAULTS, type ListenAddress, type NodeOptions } from "../node/options.ts";
 import { Node } from "../node/node.ts";
 import { Application } from "./application.ts";
 import { type Flags, type Invocation, parseArguments } from "./arguments.ts";
@@ -264,7 +264,8 @@ async function replicate(loaded: LoadedConfig, load: () => LoadedConfig): Promis
   const application = exec === undefined ? undefined : new Application(exec, node, env);
   listenToSignals(stop, application, log);
   const { addr } = options;
-  const server = addr && new Server(node, credentials, env);
+  const limits = options.limits ?? LIMIT_DEFAULTS;
+  const server = addr && new Server(node, { ...credentials, limits }, env);
   if (addr !== undefined && server !== undefined) {
     const bound = server.listen(addr, stop.signal);
     log.info("listening", { addr: bound, tls: credentials.tls !== undefined });

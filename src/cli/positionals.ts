@@ -3,7 +3,7 @@
  * config file. Pure. May import: base/, node/options, cli/ (address, loaded, place, values).
  * @module
  */
-import { DATABASE_DEFAULTS, type DatabaseOptions } from "../node/options.ts";
+import { DATABASE_DEFAULTS, type DatabaseOptions, LIMIT_DEFAULTS } from "../node/options.ts";
 import { parseUpstreamUrl } from "./address.ts";
 import { type ConfigFlags, flagAddr, flagExec, type LoadedConfig, logOptions } from "./loaded.ts";
 import { parseNamed, problem, show } from "./place.ts";
@@ -34,7 +34,7 @@ export function optionsFromArguments(
   }
   const exec = flagExec(flags);
   return {
-    options: { databases: [options], ...(addr && { addr }) },
+    options: { databases: [options], limits: LIMIT_DEFAULTS, ...(addr && { addr }) },
     log: logOptions(flags),
     ...(exec && { exec }),
     notes: [],

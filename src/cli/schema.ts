@@ -24,6 +24,7 @@ const SHAPES: Readonly<Record<string, { readonly kind: "list" | "map"; readonly 
     tls: { kind: "map", write: "write cert: … and key: … below it, indented" },
     dbs: { kind: "list", write: 'begin each database with "- path:"' },
     "dbs[]": { kind: "map", write: "write - path: /data/db" },
+    limits: { kind: "map", write: "write streams: 200 below it, indented" },
     "dbs[].upstream": { kind: "map", write: "write url: http://host:9090 below it, indented" },
   };
 

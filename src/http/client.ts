@@ -39,8 +39,8 @@ export interface ClientOptions {
 /** An answer of hashes comes from memory; a node that takes longer hangs. */
 const HASHES_LIMIT_MS = 20_000;
 const REPORT_LIMIT_MS = 3000;
-/** Of an error's text. */
-const MAX_ERROR_CHARS = 1000;
+/** Of an error's text; what comes after it is not read. */
+const MAX_ERROR_BYTES = 2000;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
 
 const UPSTREAM: Settings = { url: "upstream.url", ca: "upstream.ca" };
@@ -150,7 +150,7 @@ export class HttpSource implements ChangeSource {
   }
 
   async #refusal(response: Response): Promise<LiveError> {
-    const text = (await response.text().catch(() => "")).slice(0, MAX_ERROR_CHARS);
+    const text = await beginningOf(response);
     let code: ErrorCode = "upstream";
     let message = text.trim();
     try {
@@ -176,6 +176,24 @@ export class HttpSource implements ChangeSource {
     const said = explainTls(reason, this.#options.settings ?? UPSTREAM) ?? reason;
     return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${said}`);
   }
+}
+
+/** Of its body; a stranger may send without end. */
+async function beginningOf(response: Response): Promise<string> {
+  const bytes = new Uint8Array(MAX_ERROR_BYTES);
+  let length = 0;
+  const reader = response.body?.getReader();
+  try {
+    while (reader !== undefined && length < bytes.length) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const part = value.subarray(0, bytes.length - length);
+      bytes.set(part, length);
+      length += part.length;
+    }
+  } catch { /* what came will do */ }
+  await reader?.cancel().catch(() => {}); // it has failed already
+  return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
 function parseChain(text: string | null): string[] {

@@ -16,9 +16,17 @@ export interface DatabaseHealth {
   readonly path: string;
   readonly healthy: boolean;
   readonly state: string;
-  /** A sentence, if not healthy. */
+  /** If not healthy: of which kind, and a sentence. */
+  readonly cause?: Cause;
   readonly reason?: string;
 }
+
+/**
+ * failed: needs a person. trouble: live, but something fails or hangs. lag: not known to be current for
+ * too long. not-live: connecting, copying and the like.
+ */
+export const CAUSES = ["failed", "trouble", "lag", "not-live"] as const;
+export type Cause = typeof CAUSES[number];
 
 export interface Health {
   readonly healthy: boolean;
@@ -26,30 +34,34 @@ export interface Health {
 }
 
 export function healthOf(status: NodeStatus, maxLagMs?: number): Health {
-  const databases = status.databases.map((database): DatabaseHealth => {
-    const { path, state } = database;
-    const reason = whyNot(database, maxLagMs);
-    return reason === undefined
-      ? { path, healthy: true, state }
-      : { path, healthy: false, state, reason };
-  });
+  const databases = status.databases.map((database) => healthOfDatabase(database, maxLagMs));
   return { healthy: databases.every(({ healthy }) => healthy), databases };
 }
 
-function whyNot(database: DatabaseStatus, maxLagMs: number | undefined): string | undefined {
+export function healthOfDatabase(database: DatabaseStatus, maxLagMs?: number): DatabaseHealth {
+  const { path, state } = database;
+  const found = whyNot(database, maxLagMs);
+  if (found === undefined) return { path, healthy: true, state };
+  const [cause, reason] = found;
+  return { path, healthy: false, state, cause, reason };
+}
+
+function whyNot(
+  database: DatabaseStatus,
+  maxLagMs: number | undefined,
+): [cause: Cause, reason: string] | undefined {
   const { state, upstream, readable } = database;
   const reason = database.reason ?? upstream?.error;
-  if (state === "failed") return reason ?? "it cannot go on";
-  if (database.trouble !== undefined) return database.trouble;
-  if (upstream === undefined) {
-    return state === "serving" ? undefined : reason ?? `it is ${state}`;
-  }
-  if (!readable) return reason ?? `it is ${state}`;
+  const notLive = (): [Cause, string] => ["not-live", reason ?? `it is ${state}`];
+  if (state === "failed") return ["failed", reason ?? "it cannot go on"];
+  if (database.trouble !== undefined) return ["trouble", database.trouble];
+  if (upstream === undefined) return state === "serving" ? undefined : notLive();
+  if (!readable) return notLive();
   const { ms } = upstream.lag;
   const most = maxLagMs ?? DEFAULT_MAX_LAG_MS;
   if (ms > most) {
-    return `it lags ${ms} ms, more than ${most} ms${reason === undefined ? "" : `: ${reason}`}`;
+    const why = reason === undefined ? "" : `: ${reason}`;
+    return ["lag", `it lags ${ms} ms, more than ${most} ms${why}`];
   }
-  if (maxLagMs !== undefined || state === "streaming") return undefined;
-  return reason ?? `it is ${state}`;
+  return maxLagMs !== undefined || state === "streaming" ? undefined : notLive();
 }

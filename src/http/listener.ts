@@ -5,16 +5,30 @@
  * Deno reads a certificate once. For another one the listening socket is closed and opened again, some
  * milliseconds in which a connection is refused. Requests that run, streams of days too, go on to
  * their end on the connection and with the certificate that they began with.
+ *
+ * Deno's server stops listening for good when one accept() fails, as it does when the process has no
+ * file descriptor left. Connections that are there go on. So we look each second, and listen again.
  * @module
  */
 import type { Env } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import type { ListenAddress } from "../node/options.ts";
-import { sendSmallAnswersAtOnce } from "../sqlite/process.ts";
+import { listening, sendSmallAnswersAtOnce } from "../sqlite/process.ts";
 import type { CertificatePair } from "./tls.ts";
 
-/** `address` is the client's, "unknown" if it has none. */
-export type Handler = (request: Request, address: string) => Promise<Response>;
+/**
+ * `address` is the client's, "unknown" if it has none. `completed` resolves when the answer has left,
+ * and rejects when it was cut off.
+ */
+export type Handler = (
+  request: Request,
+  address: string,
+  completed: Promise<unknown>,
+) => Promise<Response>;
+
+const LOOK_MS = 1000;
+/** Said again only if it has been well meanwhile. */
+const LOST_AGAIN_MS = 60_000;
 
 /** Until the old socket is closed, and in case somebody else has taken the port meanwhile. */
 const RETRY_MS = { first: 2, most: 500 } as const;
@@ -28,6 +42,8 @@ export class Listener {
   /** Ends #server. Not the signal of the node: Deno throws when a server that was shut down aborts. */
   #end = new AbortController();
   #tls: CertificatePair | undefined;
+  #isListening: () => boolean = () => true;
+  #lost = -Infinity;
   /** One renewal at a time. */
   #renewals: Promise<void> = Promise.resolve();
 
@@ -47,6 +63,7 @@ export class Listener {
     this.#signal = signal;
     this.#tls = tls;
     this.#server = this.#first(addr);
+    this.#lookLater();
     signal.addEventListener("abort", () => this.#end.abort(), { once: true });
   }
 
@@ -76,6 +93,33 @@ export class Listener {
         ? "another process listens there"
         : messageOf(error);
       throw new LiveError("config", `Cannot listen on ${formatHost(hostname, port)}: ${reason}`);
+    }
+  }
+
+  #lookLater(): void {
+    this.#env.clock.after(LOOK_MS, () => {
+      if (this.#signal.aborted) return;
+      if (!this.#isListening()) this.#renewals = this.#renewals.then(() => this.#listenAgain());
+      this.#lookLater();
+    });
+  }
+
+  /** After a renewal that was under way it may be well again. */
+  #listenAgain(): void {
+    if (this.#signal.aborted || this.#isListening()) return;
+    const { addr } = this.#server;
+    const now = this.#env.clock.monotonic();
+    if (now > this.#lost + LOST_AGAIN_MS) {
+      this.#env.log.warn("cannot accept connections, listening again", {
+        addr: formatHost(addr.hostname, addr.port),
+        hint: "no file descriptor was left: more of them (LimitNOFILE), or a proxy in front",
+      });
+    }
+    this.#lost = now;
+    try {
+      this.#server = this.#serve(addr, this.#tls);
+    } catch (error) {
+      this.#env.log.debug("cannot listen yet", { error: messageOf(error) });
     }
   }
 
@@ -121,13 +165,16 @@ export class Listener {
       signal: this.#end.signal,
       onListen: () => {},
       ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key }),
-    }, (request, { remoteAddr }) => {
+    }, (request, { remoteAddr, completed }) => {
+      completed.catch(() => {}); // who cuts off an answer is no news
       const address = "hostname" in remoteAddr
         ? formatHost(remoteAddr.hostname, remoteAddr.port)
         : "unknown";
-      return this.#handler(request, address);
+      return this.#handler(request, address, completed);
     });
+    server.finished.catch(() => {}); // told only when the last connection has gone
     sendSmallAnswersAtOnce();
+    this.#isListening = listening(server.addr.port);
     return server;
   }
 }

@@ -1,12 +1,13 @@
 /**
  * Prometheus metrics: one table, from which /metrics, docs/OPERATING.md and a test are made. Values
  * are read from the status at each scrape, nothing is counted here. The one module that imports
- * prom-client. May import: base/, node/status, node/counters.
+ * prom-client. May import: base/, node/status, node/counters, http/health.
  *
  * The first names are Litestream 0.4's, where they still mean something, so that dashboards survive.
  * @module
  */
 import { collectDefaultMetrics, type Metric as PromMetric, Registry } from "prom-client";
+import { CAUSES, healthOfDatabase } from "./health.ts";
 import { SECONDS_BUCKETS } from "../node/counters.ts";
 import type { DatabaseStatus, NodeStatus } from "../node/status.ts";
 
@@ -158,6 +159,27 @@ export const METRICS: readonly MetricRow[] = [
     "1 while the database is live.",
     (d) => d.state === "serving" || d.state === "streaming" ? 1 : 0,
   ),
+  one(
+    "litestream_live_healthy",
+    "gauge",
+    "0/1",
+    "1 while /health is 200 for it.",
+    (d) => healthOfDatabase(d).healthy ? 1 : 0,
+  ),
+  {
+    name: "litestream_live_unhealthy",
+    type: "gauge",
+    unit: "0/1",
+    labels: ["db", "cause"],
+    sentence: "1 for the kind of cause why not: failed, trouble, lag or not-live.",
+    samples: (d) => {
+      const now = healthOfDatabase(d).cause;
+      return CAUSES.map((cause) => ({
+        labels: { db: d.path, cause },
+        value: cause === now ? 1 : 0,
+      }));
+    },
+  },
   one("litestream_live_txid", "gauge", "1", "Newest transaction here.", (d) => d.txid),
   one("litestream_live_page_count", "gauge", "pages", "Size of the database.", (d) => d.pageCount),
   one(

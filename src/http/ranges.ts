@@ -29,8 +29,8 @@ function expand(runs: readonly Run[], most: number): number[] {
   const numbers: number[] = [];
   let last = -1;
   for (const { first, count } of runs) {
-    if (first <= last || count < 1 || first + count - 1 > MAX_PGNO) throw bad("not ascending");
-    last = first + count - 1;
+    if (first <= last) throw bad("not ascending");
+    last = lastOf({ first, count });
     for (let number = first; number <= Math.min(last, most); number++) numbers.push(number);
   }
   return numbers;
@@ -68,17 +68,57 @@ export function encodeRuns(ascending: readonly number[]): Bytes {
   return bytes;
 }
 
-/** Page numbers from 1 to `most`. @throws {LiveError} "bad_request". */
-export function decodeRuns(bytes: Bytes, most: number): number[] {
-  if (bytes.length % 8 !== 0) throw bad("the body is not a list of runs");
-  const view = viewOf(bytes);
-  const runs: Run[] = [];
-  for (let at = 0; at < bytes.length; at += 8) {
-    const first = view.getUint32(at, true);
-    if (first === 0) throw bad("there is no page 0");
-    runs.push({ first, count: view.getUint32(at + 4, true) });
+/** Page numbers from 1 to `most` out of a body that comes in chunks: what is above takes no memory. */
+export class RunsDecoder {
+  readonly #most: number;
+  readonly #numbers: number[] = [];
+  /** Bytes of a run that is not whole yet. */
+  readonly #rest = new Uint8Array(8);
+  readonly #view = viewOf(this.#rest);
+  #have = 0;
+  #last = 0;
+
+  constructor(most: number) {
+    this.#most = most;
   }
-  return expand(runs, most);
+
+  /** Numbers so far. */
+  get length(): number {
+    return this.#numbers.length;
+  }
+
+  /** @throws {LiveError} "bad_request". */
+  take(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length;) {
+      const part = chunk.subarray(at, at + 8 - this.#have);
+      this.#rest.set(part, this.#have);
+      this.#have += part.length;
+      at += part.length;
+      if (this.#have < 8) return;
+      this.#have = 0;
+      this.#run(this.#view.getUint32(0, true), this.#view.getUint32(4, true));
+    }
+  }
+
+  /** @throws {LiveError} "bad_request" if it ends inside a run. */
+  end(): number[] {
+    if (this.#have !== 0) throw bad("the body is not a list of runs");
+    return this.#numbers;
+  }
+
+  #run(first: number, count: number): void {
+    if (first === 0) throw bad("there is no page 0");
+    if (first <= this.#last) throw bad("not ascending");
+    this.#last = lastOf({ first, count });
+    for (let pgno = first; pgno <= Math.min(this.#last, this.#most); pgno++) {
+      this.#numbers.push(pgno);
+    }
+  }
+}
+
+function lastOf({ first, count }: Run): number {
+  if (count < 1 || first + count - 1 > MAX_PGNO) throw bad("not ascending");
+  return first + count - 1;
 }
 
 function bad(what: string): LiveError {

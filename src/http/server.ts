@@ -6,7 +6,7 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import { type Bytes, parseWords } from "../base/bytes.ts";
+import { parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
@@ -16,14 +16,16 @@ import type { Database, Served } from "../node/database.ts";
 import { waitFor } from "../node/wait.ts";
 import type { Node } from "../node/node.ts";
 import { BLOCK_PAGES } from "../pages/page_index.ts";
-import type { ListenAddress } from "../node/options.ts";
+import { LIMIT_DEFAULTS, type Limits, type ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
+import { readBody, wholeBody } from "./body.ts";
 import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { Guard, needsOf, secure, type Tokens } from "./guard.ts";
 import { healthOf } from "./health.ts";
+import { Guests } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
-import { decodeRuns, parseRanges } from "./ranges.ts";
+import { parseRanges, RunsDecoder } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
 import { verifyLines } from "./verify.ts";
@@ -37,21 +39,25 @@ const BINARY = {
 const MAX_REPORT_BYTES = 1000;
 /** A run of 8 B for every second page of 32 million. */
 const MAX_RUNS_BYTES = 128 * 1024 * 1024;
-/** Bodies that are read at the same time, or one large one would soon be a hundred. */
-const MAX_LARGE_BODIES = 4;
-/** Streams at the same time, of all databases: each costs a record of memory and a file descriptor. */
-const MAX_STREAMS = 1000;
+/** Lists of more pages than this are kept for few repairs at a time. */
+const LARGE_LIST_PAGES = 65_536;
+const MAX_LARGE_LISTS = 4;
 
-/** Requests of /wait at the same time. */
-const MAX_WAITING = 1000;
-
-type Bindings = { Bindings: { address: string } };
+type Bindings = {
+  Bindings: { address: string; completed: Promise<unknown> };
+  /** Of a stream: it counts as a request no longer. */
+  Variables: { leave: (() => void) | undefined };
+};
 type Request = Context<Bindings>;
 
 /** What SIGHUP may change. */
 export interface Credentials extends Tokens {
   /** Absent: plain HTTP. */
   readonly tls?: CertificatePair;
+}
+
+export interface ServerOptions extends Credentials {
+  readonly limits?: Limits;
 }
 
 export class Server {
@@ -62,23 +68,30 @@ export class Server {
   readonly #app: Hono<Bindings>;
   #credentials: Credentials;
   #listener: Listener | undefined;
-  #bodies = 0;
   /** Streams that run, and the header that opened each. */
   readonly #streams = new Map<AbortController, string | undefined>();
-  #waiting = 0;
+  readonly #limits: Limits;
+  readonly #guests: Guests;
+  #largeLists = 0;
 
-  constructor(node: Node, credentials: Credentials, env: Env) {
+  constructor(node: Node, options: ServerOptions, env: Env) {
     this.#node = node;
     this.#env = env;
-    this.#credentials = credentials;
-    this.#guard = new Guard(credentials);
+    this.#credentials = options;
+    this.#guard = new Guard(options);
     this.#metrics = new Metrics(() => node.status());
+    this.#limits = options.limits ?? LIMIT_DEFAULTS;
+    this.#guests = new Guests(this.#limits, env.clock);
     this.#app = this.#routes();
   }
 
-  /** The answer to one request; what Deno.serve calls, and tests. */
-  async fetch(request: globalThis.Request, address: string): Promise<Response> {
-    return await this.#app.fetch(request, { address });
+  /** The answer to one request; `completed` settles when it has left, or its connection has ended. */
+  async fetch(
+    request: globalThis.Request,
+    address: string,
+    completed: Promise<unknown>,
+  ): Promise<Response> {
+    return await this.#app.fetch(request, { address, completed });
   }
 
   /**
@@ -86,8 +99,11 @@ export class Server {
    * @throws {LiveError} "config" if the address or the certificate cannot be used.
    */
   listen(addr: ListenAddress, signal: AbortSignal): string {
-    const handler = (request: globalThis.Request, from: string): Promise<Response> =>
-      this.fetch(request, from);
+    const handler = (
+      request: globalThis.Request,
+      from: string,
+      completed: Promise<unknown>,
+    ): Promise<Response> => this.fetch(request, from, completed);
     this.#listener = new Listener(addr, this.#credentials.tls, handler, this.#env, signal);
     return this.#listener.address;
   }
@@ -116,9 +132,20 @@ export class Server {
         secure(response.headers);
         return response;
       }
+      if (c.req.raw.method === "HEAD" && c.req.path.startsWith("/v1/")) {
+        return errorResponse("bad_request", "A stream has no HEAD: say GET"); // its body would be lost
+      }
       await next();
       this.#addChain(c);
       secure(c.res.headers);
+    });
+    // A stream that is there has its own limit, and /health must answer whatever else happens.
+    app.use(async (c, next) => {
+      if (c.req.path === ENDPOINTS.health.path) return await next();
+      const leave = this.#guests.request();
+      c.env.completed.then(leave, leave);
+      if (c.req.path === ENDPOINTS.stream.path) c.set("leave", leave);
+      await next();
     });
     app.get(ENDPOINTS.health.path, (c) => this.#health(c));
     app.get(ENDPOINTS.status.path, () => json(statusJson(this.#node.status())));
@@ -129,8 +156,8 @@ export class Server {
     app.get(ENDPOINTS.position.path, (c) => this.#position(c));
     app.get(ENDPOINTS.wait.path, (c) => this.#wait(c));
     app.post(ENDPOINTS.verify.path, (c) => this.#verify(c));
-    app.get(ENDPOINTS.stream.path, (c) => this.#stream(c, undefined));
-    app.post(ENDPOINTS.repair.path, async (c) => this.#stream(c, await this.#wanted(c)));
+    app.get(ENDPOINTS.stream.path, (c) => this.#stream(c));
+    app.post(ENDPOINTS.repair.path, (c) => this.#repair(c));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
     app.post(ENDPOINTS.report.path, (c) => this.#report(c));
     app.get(LITESTREAM_STREAM_PATH, () => {
@@ -167,49 +194,72 @@ export class Server {
     return json(health, health.healthy ? 200 : 503);
   }
 
-  async #wanted(c: Request): Promise<number[]> {
+  /** A stream that begins with a repair: the pages that the body names besides. */
+  async #repair(c: Request): Promise<Response> {
     const { pageCount } = this.#served(c); // before anything is read for somebody who may not
-    if (this.#bodies >= MAX_LARGE_BODIES) {
-      throw new LiveError("busy", `${MAX_LARGE_BODIES} repairs begin already: try again`);
-    }
-    this.#bodies++;
+    const list = new RunsDecoder(pageCount);
+    let large = false;
+    const done = (): void => {
+      if (large) this.#largeLists--;
+      large = false;
+    };
     try {
-      return decodeRuns(await bodyOf(c, MAX_RUNS_BYTES), pageCount);
-    } finally {
-      this.#bodies--;
+      const limits = { bytes: MAX_RUNS_BYTES, ms: this.#limits.stallMs };
+      await readBody(c.req.raw.body, limits, this.#env.clock, (chunk) => {
+        list.take(chunk);
+        if (large || list.length <= LARGE_LIST_PAGES) return;
+        if (this.#largeLists >= MAX_LARGE_LISTS) {
+          throw new LiveError("busy", `${MAX_LARGE_LISTS} large repairs are under way: try again`);
+        }
+        large = true;
+        this.#largeLists++;
+      });
+      return await this.#stream(c, list.end(), done);
+    } catch (error) {
+      done();
+      throw error;
     }
   }
 
-  async #stream(c: Request, wanted: number[] | undefined): Promise<Response> {
+  /** `wantedTaken` is called once `wanted` is not needed any more, also if it is never sent. */
+  async #stream(c: Request, wanted?: number[], wantedTaken = (): void => {}): Promise<Response> {
     const served = this.#served(c);
     const replica = c.req.query("replica") === undefined ? undefined : replicaOf(c);
-    if (this.#streams.size >= MAX_STREAMS) {
-      throw new LiveError("busy", `${MAX_STREAMS} replicas are connected: no more here`);
-    }
+    const asked = changesRequest(c, wanted);
+    const left = this.#guests.stream();
     const stop = new AbortController();
     const { counters, downstreams, position } = served;
+    const reader = this.#guests.enter(() => stop.abort());
     const request: ChangesRequest = {
-      ...changesRequest(c, wanted),
-      taken({ epoch, txid }) {
+      ...asked,
+      taken: ({ epoch, txid }) => {
+        wantedTaken();
+        this.#guests.holds(reader, undefined, 0);
         if (replica !== undefined) downstreams.sent(replica, epoch, txid);
       },
+      holds: (pieces, bytes) => this.#guests.holds(reader, pieces, bytes),
     };
-    const records = served.source.changes(request, stop.signal);
     const gone = replica === undefined
       ? () => {}
       : downstreams.connect(replica, c.env.address, position.epoch);
     this.#streams.set(stop, c.req.header("authorization"));
     const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
-    const body = await streamOf(records, stop, {
-      sent(bytes) {
+    const body = await streamOf(served.source.changes(request, stop.signal), stop, {
+      sent: (bytes) => {
         counters.sentBytes += bytes.length;
+        this.#guests.sent(reader, bytes);
       },
+      asked: () => this.#guests.asked(reader),
       ended: () => {
         this.#streams.delete(stop);
+        wantedTaken();
+        this.#guests.leave(reader);
+        left();
         gone();
         log.debug("replica disconnected");
       },
     });
+    c.get("leave")?.(); // from now on it is a stream
     log.debug("replica connected");
     return new Response(body, { headers: BINARY });
   }
@@ -221,13 +271,20 @@ export class Server {
     const blocks = text === undefined ? undefined : parseRanges(text, last);
     const stop = new AbortController();
     const records = source.hashes(blocks === undefined ? {} : { blocks }, stop.signal);
-    const body = await streamOf(records, stop, { sent: () => {}, ended: () => {} });
+    const reader = this.#guests.enter(() => stop.abort());
+    const body = await streamOf(records, stop, {
+      sent: (bytes) => this.#guests.sent(reader, bytes),
+      asked: () => this.#guests.asked(reader),
+      ended: () => this.#guests.leave(reader),
+    });
     return new Response(body, { headers: BINARY });
   }
 
   async #report(c: Request): Promise<Response> {
     const { downstreams } = this.#served(c);
-    const text = new TextDecoder().decode(await bodyOf(c, MAX_REPORT_BYTES));
+    const limits = { bytes: MAX_REPORT_BYTES, ms: this.#limits.stallMs };
+    const bytes = await wholeBody(c.req.raw.body, limits, this.#env.clock);
+    const text = new TextDecoder().decode(bytes);
     downstreams.report(replicaOf(c), parseReport(text));
     return new Response(null, { status: 204 });
   }
@@ -248,16 +305,8 @@ export class Server {
   async #wait(c: Request): Promise<Response> {
     const database = this.#database(c);
     const request = waitRequest((name) => c.req.query(name));
-    if (this.#waiting >= MAX_WAITING) {
-      throw new LiveError("busy", `${MAX_WAITING} requests wait already: try again`);
-    }
-    this.#waiting++;
-    try {
-      const answer = await waitFor(database, request, this.#env, c.req.raw.signal);
-      return json(waitJson(answer), WAIT_STATUS[answer.result]);
-    } finally {
-      this.#waiting--;
-    }
+    const answer = await waitFor(database, request, this.#env, c.req.raw.signal);
+    return json(waitJson(answer), WAIT_STATUS[answer.result]);
   }
 
   /** @throws {LiveError} "bad_request" without a path, "not_found". */
@@ -315,24 +364,6 @@ function parseReport(text: string): Parameters<Served["downstreams"]["report"]>[
   } catch (error) {
     throw new LiveError("bad_request", `Cannot read the report: ${messageOf(error)}`);
   }
-}
-
-/** @throws {LiveError} "bad_request" as soon as more than `limit` bytes have come. */
-async function bodyOf(c: Request, limit: number): Promise<Bytes> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of c.req.raw.body ?? []) {
-    length += chunk.length;
-    if (length > limit) throw new LiveError("bad_request", `A body of more than ${limit} bytes`);
-    chunks.push(chunk);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
 }
 
 function json(value: unknown, status = 200): Response {

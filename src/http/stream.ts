@@ -11,13 +11,18 @@ import { codeOf, messageOf } from "../base/errors.ts";
 import { encodeError } from "../changes/records.ts";
 
 export interface StreamEvents {
-  /** Bytes have been handed to the connection. */
+  /** Bytes have been handed to the connection: from now on its reader keeps us waiting. */
   sent(bytes: Bytes): void;
+  /** The reader has taken them. */
+  asked(): void;
   /** Called once, whoever ended it. */
   ended(): void;
 }
 
-/** Waits for the first record. @throws what the source throws before it. */
+/**
+ * Waits for the first record. Whoever aborts `stop` cuts the connection, also if its reader takes
+ * nothing. @throws what the source throws before the first record.
+ */
 export async function streamOf(
   records: AsyncIterable<Bytes>,
   stop: AbortController,
@@ -38,11 +43,23 @@ export async function streamOf(
     end();
     throw error;
   }
+  const start = (controller: ReadableStreamDefaultController<Bytes>): void => {
+    const cut = (): void => {
+      if (over) return;
+      end();
+      controller.error(new Error("given up"));
+      void iterator.return?.();
+    };
+    if (stop.signal.aborted) cut();
+    else stop.signal.addEventListener("abort", cut, { once: true });
+  };
   const pull = async (controller: ReadableStreamDefaultController<Bytes>): Promise<void> => {
+    events.asked();
     try {
       const { done, value } = first ?? await iterator.next();
       first = undefined;
-      if (done === true || over) {
+      if (over) return; // cut meanwhile
+      if (done === true) {
         end();
         return controller.close();
       }
@@ -59,5 +76,5 @@ export async function streamOf(
     end();
     void iterator.return?.();
   };
-  return new ReadableStream<Bytes>({ pull, cancel }, { highWaterMark: 0 });
+  return new ReadableStream<Bytes>({ start, pull, cancel }, { highWaterMark: 0 });
 }

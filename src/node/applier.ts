@@ -11,7 +11,7 @@ import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
-import type { Position } from "../base/types.ts";
+import { MAX_PGNO, type Position } from "../base/types.ts";
 import type { Begin, Commit, Pages } from "../changes/records.ts";
 import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
@@ -21,6 +21,7 @@ import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { WalWriter } from "../wal/writer.ts";
 import type { Counters } from "./counters.ts";
 import type { DatabaseHandle } from "./handle.ts";
+import { Overdue } from "./overdue.ts";
 import type { Target } from "./target.ts";
 
 /** From then on, checkpoints that fail are trouble that people are told of. */
@@ -52,6 +53,7 @@ export class Applier implements Target {
   #writeLock: ShmLock | undefined;
   #header: WalIndexHeader;
   #checkpointing: Promise<void> | undefined;
+  readonly #checkpoint: Overdue;
   #backOffUntil = 0;
   /** Checkpoints have failed since (monotonic), last so. */
   #failing: { since: number; what: string } | undefined;
@@ -62,6 +64,7 @@ export class Applier implements Target {
     this.#handle = options.handle;
     this.index = options.index;
     this.#env = env;
+    this.#checkpoint = new Overdue(env.clock, "a checkpoint of the replica's log");
     this.#writeLock = this.#handle.walIndex.lock(SLOT.write, 1, "exclusive");
     if (this.#writeLock === undefined) {
       throw new LiveError("busy", `Another process is writing to "${this.#handle.path}"`);
@@ -101,7 +104,9 @@ export class Applier implements Target {
       let page = pages.page(nth);
       const hash = pages.hash(nth);
       hashPage(page, pgno, this.#hash, 0);
-      if (pgno === 0 || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low) {
+      if (
+        pgno === 0 || pgno > MAX_PGNO || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low
+      ) {
         throw new LiveError("checksum", `Page ${pgno} arrived with another hash`, { pgno });
       }
       if (pgno === 1) page = this.#guarded(page);
@@ -111,6 +116,12 @@ export class Applier implements Target {
 
   // deno-lint-ignore require-await -- a Target may have to wait, this one must not (no torn state)
   async commit(commit: Commit): Promise<void> {
+    if (!this.#pending.fills(this.index, commit.pageCount)) {
+      throw new LiveError(
+        "upstream",
+        `Broken stream: ${commit.pageCount} pages, ${this.index.pageCount} were here, and not all came`,
+      );
+    }
     const hash = this.#pending.hashWith(this.index, commit.pageCount);
     if (!sameWords(hash, commit.hash)) {
       this.abort();
@@ -152,7 +163,7 @@ export class Applier implements Target {
 
   /** Why the log grows, a sentence; undefined while all is well. */
   trouble(): string | undefined {
-    if (this.#failing === undefined) return undefined;
+    if (this.#failing === undefined) return this.#checkpoint.trouble();
     const { since, what } = this.#failing;
     if (this.#env.clock.monotonic() - since < STALL_MS) return undefined;
     return `no checkpoint of the replica's log succeeds, and it grows: ${what}`;
@@ -191,12 +202,12 @@ export class Applier implements Target {
     const { mxFrame } = this.#header;
     if (this.#checkpointing !== undefined || now < this.#backOffUntil) return;
     if (mxFrame < this.#options.soft || this.#handle.walIndex.backfilled >= mxFrame) return;
-    this.#checkpointing = this.#checkpoint(mxFrame).finally(() => {
+    this.#checkpointing = this.#checkpoint.watch(() => this.#pass(mxFrame)).finally(() => {
       this.#checkpointing = undefined;
     });
   }
 
-  async #checkpoint(target: number): Promise<void> {
+  async #pass(target: number): Promise<void> {
     const { counters } = this.#options;
     const started = this.#env.clock.monotonic();
     const result = await this.#handle.checkpoint("passive");

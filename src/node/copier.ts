@@ -11,7 +11,7 @@
 import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
-import { ZERO_TXID } from "../base/types.ts";
+import { MAX_PGNO, ZERO_TXID } from "../base/types.ts";
 import type { Begin, Commit, Pages } from "../changes/records.ts";
 import { hashPage } from "../pages/hash.ts";
 import { PageIndex } from "../pages/page_index.ts";
@@ -27,6 +27,8 @@ import type { Target } from "./target.ts";
 
 /** fsync now and then, so that the last one is short. */
 const SYNC_BYTES = 64 * 1024 * 1024;
+/** A database that shrinks and grows while it is copied leaves gaps, filled in a later round. */
+const GAP_PAGES = 65_536;
 
 export interface CopierOptions {
   /** Of the database that it becomes. */
@@ -79,9 +81,9 @@ export class Copier implements Target {
     await scanFile({ database }, index, ZERO_TXID, env, progress);
   }
 
-  // deno-lint-ignore require-await -- a Target may have to wait
-  async begin(begin: Begin): Promise<void> {
-    if (begin.pageCount > this.index.pageCount) this.index.resize(begin.pageCount);
+  /** No room is made for what is only claimed. */
+  begin(_begin: Begin): Promise<void> {
+    return Promise.resolve();
   }
 
   pages(pages: Pages): void {
@@ -103,7 +105,10 @@ export class Copier implements Target {
   }
 
   async commit(commit: Commit): Promise<void> {
+    if (commit.pageCount > this.index.pageCount) throw neverCame(commit.pageCount);
     this.index.resize(commit.pageCount);
+    const missing = this.index.firstUnknown();
+    if (missing !== undefined) throw neverCame(missing);
     if (!sameWords(this.index.hash, commit.hash)) {
       throw new LiveError(
         "position_gone",
@@ -138,7 +143,12 @@ export class Copier implements Target {
     if (pgno === 0 || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low) {
       throw new LiveError("checksum", `Page ${pgno} arrived with another hash`, { pgno });
     }
-    if (pgno > this.index.pageCount) this.index.resize(pgno);
+    // Pages come in order, with few gaps: a stranger's page 4,000,000,000 takes no memory.
+    const { pageCount } = this.index;
+    if (pgno > Math.min(MAX_PGNO, 2 * pageCount + GAP_PAGES)) {
+      throw new LiveError("upstream", `Broken stream: page ${pgno} after ${pageCount} pages`);
+    }
+    if (pgno > pageCount) this.index.resize(pgno);
     this.index.record(pgno, hash.high, hash.low, 0, 0);
   }
 
@@ -197,6 +207,22 @@ export class Copier implements Target {
     this.#done = true; // whatever comes now, the database is there
     if (this.options.replace) syncFolder(folderOf(this.#path));
     else dropLinked(this.#path, this.#copyPath);
+  }
+}
+
+function neverCame(pgno: number): LiveError {
+  return new LiveError("upstream", `Broken stream: page ${pgno} never came`);
+}
+
+/**
+ * Makes what is left of our own copy, which no SQLite can read any more, the beginning of a first copy.
+ * No SQLite of this process may have it open. @throws {LiveError} "disk".
+ */
+export function beginFrom(path: string, folder: string): void {
+  try {
+    Deno.renameSync(path, `${folder}/copy`);
+  } catch (error) {
+    throw diskError("move", path, error);
   }
 }
 

@@ -29,6 +29,12 @@ import { Waker } from "./waker.ts";
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
+/** A connection that was live for so long was no failure. */
+const STEADY_MS = 2000;
+/** Comparisons of hashes in a row without a pause: the primary may begin a history while we compare. */
+const COMPARED_AT_ONCE = 3;
+/** A copy that has not been current for so long is not healthy (http/health). */
+const LATE_MS = 5000;
 /** Nobody has to do anything: it goes on by itself. */
 const WAITING: readonly ErrorCode[] = [
   "not_ready",
@@ -87,10 +93,11 @@ export class Database implements Waited {
   #state: State = "waiting";
   #reason: string | undefined;
   #said: string | undefined;
-  /** This connection was live. */
-  #connected = false;
-  /** The last failure was that the histories differ. */
-  #differed = false;
+  /** Since when this connection is live (monotonic). */
+  #liveSince: number | undefined;
+  #stalledSince: number | undefined;
+  /** How often the histories differed since a connection was live for a while. */
+  #differed = 0;
 
   constructor(options: DatabaseOptions, connect: Connect, env: Env) {
     this.options = options;
@@ -118,7 +125,7 @@ export class Database implements Waited {
   async run(signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted;) {
       let wait = RETRY_MIN_MS;
-      this.#connected = false;
+      this.#liveSince = undefined;
       try {
         this.#files.claim();
         if (this.#replica === undefined) await this.#runPrimary(signal);
@@ -126,7 +133,7 @@ export class Database implements Waited {
         failures = 0;
         wait = 0;
       } catch (error) {
-        if (this.#connected) failures = 0;
+        if (this.#steady) failures = 0;
         wait = this.#failed(error, failures++);
       }
       this.#view?.disconnected(this.#reason);
@@ -230,6 +237,20 @@ export class Database implements Waited {
     this.#primary?.check();
     this.#replica?.check();
     this.#view?.logProgress();
+    this.#logStall();
+  }
+
+  /** Says once that it makes no progress although it is live, and once that this is over. */
+  #logStall(): void {
+    const now = this.#env.clock.monotonic();
+    const live = this.#state === "serving" || this.#state === "streaming" ||
+      this.#state === "catching-up";
+    const late = live && (this.#view?.lagMs() ?? 0) > LATE_MS ? this.#view?.why() : undefined;
+    const reason = this.#primary?.trouble() ?? this.#replica?.trouble() ?? late;
+    if ((reason === undefined) === (this.#stalledSince === undefined)) return;
+    if (reason !== undefined) this.#env.log.warn("stalled", { reason });
+    else this.#env.log.info("goes on", { after_ms: Math.round(now - this.#stalledSince!) });
+    this.#stalledSince = reason === undefined ? undefined : now;
   }
 
   /** This database and those it follows, as far as is known. */
@@ -272,7 +293,7 @@ export class Database implements Waited {
     const position = this.#primary?.position ?? this.#replica?.position;
     const id = this.#primary?.id ?? this.#replica?.id;
     const trouble = this.#primary?.trouble() ?? this.#replica?.trouble();
-    const reason = this.#reason ?? trouble;
+    const reason = this.#reason ?? trouble ?? this.#view?.why();
     const header = handle?.closed === false ? handle.walIndex.header() : undefined;
     return {
       path: this.options.path,
@@ -303,10 +324,14 @@ export class Database implements Waited {
     if (state === this.#state) return;
     this.#state = state;
     if (state !== "streaming") return;
-    this.#connected = true;
-    this.#differed = false;
+    this.#liveSince ??= this.#env.clock.monotonic();
     this.#reason = this.#said = undefined;
     this.#env.log.info("streaming");
+  }
+
+  /** The connection was live for a while; one that breaks again and again is asked less often. */
+  get #steady(): boolean {
+    return this.#env.clock.monotonic() - (this.#liveSince ?? Infinity) >= STEADY_MS;
   }
 
   async #runPrimary(signal: AbortSignal): Promise<void> {
@@ -336,6 +361,8 @@ export class Database implements Waited {
     this.#waker = undefined;
     if (reason === undefined) return; // the process ends, or close() follows
     this.#primary = undefined;
+    this.#state = "waiting"; // closing may take long, on a disk that hangs
+    this.#reason = reason.message;
     await primary.handle.close();
     throw reason;
   }
@@ -346,6 +373,7 @@ export class Database implements Waited {
     if (code === undefined) throw error; // a bug
     const reason = messageOf(error);
     this.#reason = reason;
+    if (this.#steady) this.#differed = 0;
     const waiting = WAITING.includes(code);
     this.#state = this.#stateAfter(waiting);
     if (code === "position_gone") this.#env.log.info("history differs", { reason });
@@ -356,12 +384,10 @@ export class Database implements Waited {
     }
     if (code === "upstream" || code === "checksum") this.counters.upstreamLost++;
     if (this.role === "primary") return waiting ? RETRY_LOCAL_MS : 1000;
-    // Known once that the histories differ, hashes are compared at once; not again and again.
-    if (code === "position_gone" && !this.#differed) {
-      this.#differed = true;
-      return 0;
-    }
-    const most = code === "upstream" ? RETRY_MAX_MS.upstream : RETRY_MAX_MS.other;
+    // Known that the histories differ, hashes are compared at once; not again and again.
+    const differs = code === "position_gone";
+    if (differs && ++this.#differed <= COMPARED_AT_ONCE) return 0;
+    const most = differs || code === "upstream" ? RETRY_MAX_MS.upstream : RETRY_MAX_MS.other;
     const limit = Math.min(most, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
     return limit * (0.5 + this.#env.random.fraction() / 2);
   }

@@ -16,6 +16,9 @@ import { isPageSize } from "../wal/format.ts";
 import type { Target } from "./target.ts";
 
 export const SILENCE_MS = 3000;
+/** A page may come again while it changes: so often, on average; and small databases may grow. */
+const COPIES_A_PAGE = 32;
+const COPIES_FREE = 262_144;
 
 /** What the follower of a stream learns on the way; each is called before the next record is read. */
 export interface FollowEvents {
@@ -97,6 +100,10 @@ export async function followOnce(
 class Grammar {
   #hello: Hello | undefined;
   #inAnswer = false;
+  /** Copies of pages in this answer, and how many may come. */
+  #copies = 0;
+  #most = 0;
+  #empty = 0;
   /** Where the target is: an answer to another question would lead it back. */
   #at: Txid;
 
@@ -118,10 +125,15 @@ class Grammar {
     if (type === "begin") {
       this.#must(!this.#inAnswer, "an answer inside an answer");
       this.#must(record.from === this.#at, `an answer from ${record.from}, asked was ${this.#at}`);
+      this.#copies = 0;
+      this.#most = COPIES_FREE + COPIES_A_PAGE * Math.max(record.pageCount, record.pages);
     }
     if (type === "pages" || type === "commit") this.#must(this.#inAnswer, `${type} before begin`);
     if (type === "pages") {
       this.#must(record.pageSize === this.#hello!.pageSize, `pages of ${record.pageSize} bytes`);
+      this.#must(record.count > 0, "a record of no pages");
+      this.#copies += record.count;
+      this.#must(this.#copies <= this.#most, `an answer that does not end, ${this.#copies} pages`);
     }
     if (type === "heartbeat") {
       this.#must(!this.#inAnswer, "a heartbeat inside an answer");
@@ -131,6 +143,8 @@ class Grammar {
       this.#must(record.pageCount > 0, "a database of no pages");
       this.#must(record.epoch === this.#hello!.epoch, "a commit of another epoch than hello's");
       this.#must(record.txid >= this.#at, `a commit that leads back to ${record.txid}`);
+      this.#empty = record.txid === this.#at && this.#copies === 0 ? this.#empty + 1 : 0;
+      this.#must(this.#empty <= 1, "answers that lead nowhere"); // one may end a repair
       this.#at = record.txid;
     }
     this.#inAnswer = type === "begin" || (this.#inAnswer && type !== "commit");

@@ -80,8 +80,8 @@ export class LiveSource implements ChangeSource {
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
       if (at === undefined || wanted !== undefined || position.txid > at.txid) {
         if (at !== undefined) yield* this.#delay(at, signal);
-        if (at !== undefined && wanted === undefined) at = yield* this.#newer(at);
-        else at = yield* this.#rounds(at, wanted);
+        if (at !== undefined && wanted === undefined) at = yield* this.#newer(at, request);
+        else at = yield* this.#rounds(at, wanted, request);
         wanted = undefined;
         request.taken?.(at);
       } else await this.#waiters.wait(signal, beat + HEARTBEAT_MS);
@@ -166,18 +166,20 @@ export class LiveSource implements ChangeSource {
     }
   }
 
-  async *#newer(at: Position): AsyncGenerator<Bytes, Position> {
+  async *#newer(at: Position, request: ChangesRequest): AsyncGenerator<Bytes, Position> {
     const { counters } = this.#database;
     const shared = this.#cache.get(at, this.#database.position);
     if (shared !== undefined) {
       counters.answersShared++;
+      request.holds?.(shared, shared.bytes);
       yield* shared.records;
       return shared.to;
     }
     const answer = snapshotAnswer(this.#database, at.txid);
-    if (answer === undefined) return yield* this.#rounds(at, undefined);
+    if (answer === undefined) return yield* this.#rounds(at, undefined, request);
     counters.answersEncoded++;
     this.#cache.put(at, answer);
+    request.holds?.(answer, answer.bytes);
     yield* answer.records;
     return answer.to;
   }
@@ -185,9 +187,10 @@ export class LiveSource implements ChangeSource {
   #rounds(
     at: Position | undefined,
     wanted: readonly number[] | undefined,
+    { holds }: ChangesRequest,
   ): AsyncGenerator<Bytes, Position> {
     this.#database.counters.answersEncoded++;
-    return answerRounds(this.#database, at?.txid ?? ZERO_TXID, wanted);
+    return answerRounds(this.#database, at?.txid ?? ZERO_TXID, wanted, holds);
   }
 }
 

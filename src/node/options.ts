@@ -55,6 +55,25 @@ export interface DatabaseOptions {
   readonly allowNetworkFilesystem: boolean;
 }
 
+/** What clients of this node may hold, all of them together. */
+export interface Limits {
+  /** Streams at the same time, of all databases: each costs a record of memory and a descriptor. */
+  readonly streams: number;
+  /** Other requests that are at work, or whose answer has not been taken yet. */
+  readonly requests: number;
+  /** Bytes of answers that wait for slow replicas. */
+  readonly queuedBytes: number;
+  /** A client that takes nothing of its answer for so long, or sends a body for so long, is cut. */
+  readonly stallMs: number;
+}
+
+export const LIMIT_DEFAULTS: Limits = {
+  streams: 1000,
+  requests: 250,
+  queuedBytes: 256 * 1024 * 1024,
+  stallMs: 60_000,
+};
+
 export interface NodeOptions {
   readonly databases: readonly DatabaseOptions[];
   /** Absent: a node of replicas only that serves nobody. */
@@ -70,6 +89,8 @@ export interface NodeOptions {
   readonly statusTokenFile?: string;
   /** Absent: plain HTTP. */
   readonly tls?: TlsFiles;
+  /** Absent: LIMIT_DEFAULTS. */
+  readonly limits?: Limits;
 }
 
 export const DEFAULT_SELF_CHECK_BYTES = 256_000;

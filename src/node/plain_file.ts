@@ -1,11 +1,13 @@
 /**
  * A file by a descriptor of its own: only for files that no SQLite of this process has open, since
- * closing it would drop SQLite's locks. May import: base/, wal/format.
+ * closing it would drop SQLite's locks. May import: base/, wal/format,
+ * pages/page_reader.
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import type { ByteFile } from "../base/io.ts";
+import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
 import { decodePageSize, isPageSize } from "../wal/format.ts";
 
 export class PlainFile implements ByteFile, Disposable {
@@ -81,6 +83,8 @@ export interface DatabaseHeader {
   readonly rollback: boolean;
   /** One page and no table: nothing can be lost. */
   readonly empty: boolean;
+  /** It carries the write guard: it is a replica's, and nobody wrote to it. */
+  readonly guarded: boolean;
 }
 
 /** What page 1 says; undefined if it is no database (or encrypted). */
@@ -93,5 +97,6 @@ export function databaseHeader(file: ByteFile): DatabaseHeader | undefined {
   if (!isPageSize(pageSize)) return undefined;
   const cells = (bytes[SCHEMA_CELLS]! << 8) | bytes[SCHEMA_CELLS + 1]!;
   const empty = cells === 0 && file.size() === pageSize;
-  return { pageSize, rollback: bytes[18] === ROLLBACK, empty };
+  const guarded = bytes[WRITE_VERSION_BYTE] === GUARD_VERSION;
+  return { pageSize, rollback: bytes[18] === ROLLBACK, empty, guarded };
 }

@@ -15,6 +15,7 @@ import type { DatabaseId, Epoch, Position } from "../base/types.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { PageReader } from "../pages/page_reader.ts";
 import { expectedRestart, type LogState } from "../wal/checkpoint.ts";
+import { parseWalHeader, WAL_HEADER_BYTES } from "../wal/format.ts";
 import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { type Checkpointed, Checkpointer } from "./checkpointer.ts";
 import type { Counters } from "./counters.ts";
@@ -26,6 +27,8 @@ import { WatchedFile } from "./watched_file.ts";
 
 /** From then on, standing still is trouble that people are told of. */
 const STALL_MS = 3000;
+/** There is a look each 250 ms; one that is so late is told to replicas, which then are not current. */
+const LOOK_LATE_MS = 1000;
 /** A WAL that cannot be read for so long is opened again. */
 const GIVE_UP_MS = 5000;
 /** How often the place in the log is written down while commits come. */
@@ -64,6 +67,8 @@ export class Primary implements LocalDatabase, Checkpointed {
   #header: WalIndexHeader;
   #failingSince: number | undefined;
   #lastCommit: number;
+  /** The log was read, or nothing new was in it. */
+  #lastLook: number;
   #lastSave = 0;
   #saveError: string | undefined;
   #unsaved = false;
@@ -84,7 +89,7 @@ export class Primary implements LocalDatabase, Checkpointed {
     const interval = parts.options.checkpointIntervalMs;
     this.#checkpointer = new Checkpointer(this, { soft, hard }, interval, env);
     this.#header = header;
-    this.#lastCommit = env.clock.monotonic();
+    this.#lastCommit = this.#lastLook = env.clock.monotonic();
     this.#database = new WatchedFile(this.handle.database);
     this.pages = new PageReader({
       database: this.#database,
@@ -124,6 +129,9 @@ export class Primary implements LocalDatabase, Checkpointed {
       return "the wal-index header is broken, a writer died in it, and it cannot be recovered";
     }
     if (ms(this.#failingSince) > STALL_MS) return "the WAL cannot be read";
+    if (ms(this.#lastLook) > STALL_MS) {
+      return `the log has not been looked at for ${Math.round(ms(this.#lastLook) / 1000)} s`;
+    }
     return this.#database.trouble ?? this.#saveError ?? this.#checkpointer.trouble();
   }
 
@@ -141,9 +149,10 @@ export class Primary implements LocalDatabase, Checkpointed {
     }
   }
 
-  /** LocalDatabase: a primary is what others are compared with. */
+  /** LocalDatabase: a primary is what others are compared with, as long as it reads its log. */
   staleMs(): number {
-    return 0;
+    const ms = this.#env.clock.monotonic() - this.#lastLook;
+    return ms > LOOK_LATE_MS ? Math.round(ms) : 0;
   }
 
   /** AnswerSource: what was committed since, read now. */
@@ -191,9 +200,13 @@ export class Primary implements LocalDatabase, Checkpointed {
     if (!reader.sameLog(header)) this.#restarted(header);
     else if (header.mxFrame < reader.last) throw unexpected("frames are gone");
     this.#header = header;
-    if (header.mxFrame === reader.last) return 0;
+    if (header.mxFrame === reader.last) {
+      this.#lastLook = started;
+      return 0;
+    }
     const before = reader.last;
     const commits = this.follower.read(header.mxFrame);
+    this.#lastLook = started;
     this.counters.commits += commits;
     this.counters.walBytes += (reader.last - before) * (this.index.pageSize + 24);
     this.counters.syncs++;
@@ -208,15 +221,27 @@ export class Primary implements LocalDatabase, Checkpointed {
   }
 
   #restarted(header: WalIndexHeader): void {
-    const { last } = this.follower.reader;
-    const before = { last, backfilled: this.#checkpointer.backfilled };
-    if (!expectedRestart(before)) throw unexpected("it began anew before it was read");
+    const reader = this.follower.reader;
+    const before = {
+      salt1: reader.salts?.salt1 ?? 0,
+      last: reader.last,
+      backfilled: this.#checkpointer.backfilled,
+    };
+    const after = { salt1: header.salt1, sequence: this.#sequence(header) };
+    if (!expectedRestart(before, after)) throw unexpected("it began anew before it was read");
     this.follower.begin(header);
     this.#checkpointer.backfilled = 0;
     this.counters.logRestarts++;
-    this.#env.log.debug("log restarted by the application", { frames: last });
+    this.#env.log.debug("log restarted by the application", { frames: before.last });
     this.#header = header;
     this.#save();
+  }
+
+  /** The checkpoint sequence in the WAL's header; undefined if that is not the log of `header`. */
+  #sequence({ salt1, salt2 }: WalIndexHeader): number | undefined {
+    const bytes = new Uint8Array(WAL_HEADER_BYTES);
+    const found = this.handle.wal.read(bytes, 0) ? parseWalHeader(bytes) : undefined;
+    return found?.salt1 === salt1 && found.salt2 === salt2 ? found.sequence : undefined;
   }
 
   /** What a look may start: a checkpoint, the place written down. */

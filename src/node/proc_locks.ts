@@ -29,12 +29,12 @@ export function lockHolders(path: string, range?: ByteRange): number[] {
  * A file without the write guard may be somebody's live database, and `upstream` a mistake.
  * @throws {LiveError} "guard" if another process has it open or holds locks on it.
  */
-export function refuseUsed(path: string): void {
+export function refuseUsed(path: string, why = "is not a replica's file"): void {
   const pids = usersOf(path).join(", ");
   if (pids === "") return;
   throw new LiveError(
     "guard",
-    `"${path}" is used by process ${pids} and is not a replica's file: it is not ` +
+    `"${path}" is used by process ${pids} and ${why}: it is not ` +
       "touched; stop that process, or remove the `upstream`",
     { pids },
   );

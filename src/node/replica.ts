@@ -15,7 +15,7 @@ import type { Commit, Hello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
 import { PageReader } from "../pages/page_reader.ts";
 import { Approval } from "./approval.ts";
-import { dropLinked } from "./copier.ts";
+import { beginFrom, dropLinked } from "./copier.ts";
 import type { Counters } from "./counters.ts";
 import { type FollowEvents, followOnce } from "./follow.ts";
 import { firstCopy } from "./first_copy.ts";
@@ -24,9 +24,12 @@ import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import { type OpenReplica, openReplica } from "./open_replica.ts";
 import { applyOwnership } from "./ownership.ts";
 import type { DatabaseOptions } from "./options.ts";
+import { Overdue } from "./overdue.ts";
 import type { State } from "./status.ts";
-import type { SavedState, SideFiles } from "./side_files.ts";
+import { databaseHeader, PlainFile } from "./plain_file.ts";
 import { PositionFile } from "./position_file.ts";
+import { refuseUsed } from "./proc_locks.ts";
+import { realPath, type SavedState, type SideFiles } from "./side_files.ts";
 import { UpstreamView } from "./upstream_view.ts";
 import { WatchedFile } from "./watched_file.ts";
 
@@ -55,7 +58,8 @@ export class Replica {
   #ours = false;
   #stopFollowing: AbortController | undefined;
   #interrupted: LiveError | undefined;
-  #syncing = false;
+  readonly #sync: Overdue;
+  readonly #closing: Overdue;
   #syncError: string | undefined;
   #served: WatchedFile | undefined;
   /** The file is not what we think it is: opened again as soon as nothing uses it. */
@@ -64,6 +68,8 @@ export class Replica {
   constructor(parts: ReplicaParts, env: Env) {
     this.#parts = parts;
     this.#env = env;
+    this.#sync = new Overdue(env.clock, "an fsync of the replica's log");
+    this.#closing = new Overdue(env.clock, "closing the replica's file");
     const { options: { path }, upstream, view } = parts;
     this.#file = new PositionFile(() => parts.files.folder, env);
     this.#approval = new Approval({ path, upstream, view }, env);
@@ -109,7 +115,8 @@ export class Replica {
 
   /** What fails for good although it streams, a sentence; undefined while all is well. */
   trouble(): string | undefined {
-    return this.#open?.trouble() ?? this.#syncError ?? this.#served?.trouble ?? this.#file.trouble;
+    return this.#open?.trouble() ?? this.#syncError ?? this.#served?.trouble ??
+      this.#sync.trouble() ?? this.#closing.trouble() ?? this.#file.trouble;
   }
 
   /** Once a second. */
@@ -143,7 +150,7 @@ export class Replica {
     this.#position = undefined;
     this.#ours = false;
     this.#file.forget();
-    await open?.close();
+    if (open !== undefined) await this.#closing.watch(() => open.close());
   }
 
   /** Before the process ends. */
@@ -182,10 +189,13 @@ export class Replica {
       files.save(this.#state(this.#id!, commit, this.#position));
     };
     const isAt = (position: Position): void => this.#isAt(position);
-    this.#open = await openReplica(
-      { options, saved, counters, progress, willBeAt, isAt },
-      this.#env,
-    );
+    const opening = { options, saved, counters, progress, willBeAt, isAt };
+    try {
+      this.#open = await openReplica(opening, this.#env);
+    } catch (error) {
+      if (codeOf(error) !== "corrupt" || saved?.role !== "replica") throw error;
+      throw this.#copyAgain(asLive(error));
+    }
     view.endProgress();
     const { position, index, guarded } = this.#open;
     // What lies beside a file says nothing of it, unless the file itself says that it is ours.
@@ -196,6 +206,25 @@ export class Replica {
       pages: index.pageCount,
       position: position === undefined ? "unknown" : formatPosition(position),
     });
+  }
+
+  /**
+   * Without its log, which somebody deleted while we were down, the file may be half checkpointed, and no
+   * SQLite can read it. What is left of it is the beginning of a first copy: only pages that differ come.
+   */
+  #copyAgain(error: LiveError): LiveError {
+    const { options: { path }, files } = this.#parts;
+    const real = realPath(path);
+    {
+      using file = PlainFile.open(real);
+      if (databaseHeader(file)?.guarded !== true) return error; // an application's, perhaps
+    }
+    refuseUsed(real, "cannot be read by SQLite any more"); // a reader may still have a whole old state
+    this.#env.log.warn("no SQLite can read the file, it is copied again", {
+      reason: error.message,
+    });
+    beginFrom(real, files.folder);
+    return new LiveError("not_ready", `"${path}" cannot be read and is copied again`);
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -355,10 +384,9 @@ export class Replica {
   /** fsyncs the log now and then, so that the upstream learns what would survive a power cut. */
   async #makeDurable(open: OpenReplica): Promise<void> {
     const at = this.#position;
-    if (this.#syncing || at === undefined || this.#parts.view.durable >= at.txid) return;
-    this.#syncing = true;
+    if (this.#sync.busy || at === undefined || this.#parts.view.durable >= at.txid) return;
     try {
-      await open.handle.wal.sync();
+      await this.#sync.watch(() => open.handle.wal.sync());
       this.#syncError = undefined;
       this.#parts.view.durableAt(at.txid, at.epoch);
     } catch (error) {
@@ -366,8 +394,6 @@ export class Replica {
       if (this.#open !== open) return; // closed meanwhile
       if (this.#syncError === undefined) this.#env.log.warn(error.message);
       this.#syncError = error.message;
-    } finally {
-      this.#syncing = false;
     }
   }
 }

@@ -16,6 +16,8 @@ import type { Progress, UpstreamStatus } from "./status.ts";
 /** Shortest time between two reports while transactions come. */
 const REPORT_MS = 50;
 const REPORT_IDLE_MS = 1000;
+/** Without a word for so long, the upstream may be ahead. */
+const QUIET_MS = 2000;
 /** Between two lines about a long answer or a large file. */
 const LOG_PROGRESS_MS = 5000;
 
@@ -31,6 +33,11 @@ export class UpstreamView {
   #durable: Txid = ZERO_TXID;
   #behindSince: number | undefined;
   #disconnectedSince: number | undefined;
+  /** When the upstream last said that nothing is newer than this copy. */
+  #currentAt: number | undefined;
+  /** When bytes last came, and what is done with an answer since then. */
+  #heardAt = 0;
+  #doing: "waits" | "comes" | "is applied" | undefined;
   /** Of a hop further up: when the upstream was last known to be current itself. */
   #upstreamCurrent: number | undefined;
   #answerBytes = 0;
@@ -73,7 +80,9 @@ export class UpstreamView {
   disconnected(error: string | undefined): void {
     this.#connection?.abort();
     this.#connection = undefined;
-    this.#disconnectedSince ??= this.#env.clock.monotonic();
+    // Not only since it was noticed: nobody knows what happened up there since it was last heard.
+    this.#disconnectedSince ??= this.#currentAt ?? this.#env.clock.monotonic();
+    this.#doing = undefined;
     this.#cancelIdle();
     this.#answerBytes = 0;
     this.#error = error;
@@ -81,6 +90,7 @@ export class UpstreamView {
 
   begin(begin: Begin, pageSize: number): void {
     this.#answerBytes = 0;
+    this.#doing = "waits";
     if (this.#epoch !== undefined) this.#told(this.#epoch, begin.to);
     const total = begin.pages * pageSize;
     if (total < 16 * 1024 * 1024) return; // not worth a bar
@@ -89,6 +99,8 @@ export class UpstreamView {
 
   bytes(count: number): void {
     this.#answerBytes += count;
+    this.#heardAt = this.#env.clock.monotonic();
+    if (this.#doing !== undefined) this.#doing = "comes";
     if (this.#progress !== undefined) this.#progress.done += count;
   }
 
@@ -121,6 +133,7 @@ export class UpstreamView {
 
   received(commit: Commit): void {
     this.#received = commit.txid;
+    this.#doing = "is applied";
     this.#told(commit.epoch, commit.txid);
     this.endProgress();
   }
@@ -128,7 +141,10 @@ export class UpstreamView {
   appliedAt(txid: Txid): void {
     this.#applied = txid;
     this.#answerBytes = 0;
-    if (txid >= this.#txid) this.#behindSince = undefined;
+    this.#doing = undefined;
+    if (txid < this.#txid) return;
+    this.#behindSince = undefined;
+    this.#currentAt = this.#env.clock.monotonic();
   }
 
   /** A txid of another history than the upstream's now is not told. */
@@ -148,8 +164,29 @@ export class UpstreamView {
   /** Since this copy was last known to be what the primary has, ms; 0 while it is. */
   lagMs(): number {
     const now = this.#env.clock.monotonic();
-    const known = [this.#behindSince, this.#disconnectedSince, this.#upstreamCurrent];
+    // Heartbeats come each second: one may be late, two are not.
+    const silent = now - (this.#currentAt ?? now) > QUIET_MS ? this.#currentAt : undefined;
+    const known = [this.#behindSince, this.#disconnectedSince, this.#upstreamCurrent, silent];
     return Math.round(now - Math.min(now, ...known.filter((since) => since !== undefined)));
+  }
+
+  /** Why a copy that is connected is not current, a sentence; undefined if it is or nothing is known. */
+  why(): string | undefined {
+    const now = this.#env.clock.monotonic();
+    if (!this.isConnected || this.lagMs() <= QUIET_MS) return undefined;
+    const seconds = (since: number): string => `${Math.round((now - since) / 1000)} s`;
+    if (this.#doing === "waits") {
+      return `an answer waits for room in the log for ${seconds(this.#heardAt)}`;
+    }
+    if (this.#doing === "is applied") {
+      return `an answer is being applied for ${seconds(this.#heardAt)}`;
+    }
+    if (now - this.#heardAt > QUIET_MS) {
+      return `nothing has come from the upstream for ${seconds(this.#heardAt)}`;
+    }
+    if (this.#doing === "comes") return `an answer is under way, ${this.#answerBytes} bytes so far`;
+    if (this.#upstreamCurrent === undefined) return undefined;
+    return `the upstream itself is not current since ${seconds(this.#upstreamCurrent)}`;
   }
 
   status(): UpstreamStatus {
@@ -207,7 +244,10 @@ export class UpstreamView {
     if (this.#epoch !== epoch || txid > this.#txid) this.#txid = txid;
     this.#epoch = epoch;
     if (this.#txid > this.#applied) this.#behindSince ??= this.#env.clock.monotonic();
-    else this.#behindSince = undefined;
+    else {
+      this.#behindSince = undefined;
+      this.#currentAt = this.#env.clock.monotonic();
+    }
   }
 
   #progressStatus(now: number): Progress | undefined {

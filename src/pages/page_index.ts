@@ -67,6 +67,15 @@ export class PageIndex {
     return { high: this.#hashes[2 * pgno - 2]!, low: this.#hashes[2 * pgno - 1]! };
   }
 
+  /** The first page whose hash is not known; undefined if there is none. */
+  firstUnknown(): number | undefined {
+    for (let slot = 0; slot < this.#count; slot++) {
+      const unknown = this.#hashes[2 * slot] === 0 && this.#hashes[2 * slot + 1] === 0;
+      if (unknown && slot + 1 !== this.lockPage) return slot + 1;
+    }
+    return undefined;
+  }
+
   /** The size after a commit. Pages beyond it are forgotten, new ones have no hash yet. */
   resize(pageCount: number): void {
     if (pageCount > this.#txids.length) this.#grow(pageCount);
@@ -109,15 +118,24 @@ export class PageIndex {
   /** Pages newer than `since`, ascending. O(blocks + pages of the blocks that have any). */
   since(since: number): number[] {
     const pages: number[] = [];
-    const blocks = Math.ceil(this.#count / BLOCK_PAGES);
-    for (let block = 0; block < blocks; block++) {
-      if (this.#newest[block]! <= since) continue; // nothing newer among these pages
-      const end = Math.min((block + 1) * BLOCK_PAGES, this.#count);
-      for (let slot = block * BLOCK_PAGES; slot < end; slot++) {
-        if (this.#txids[slot]! > since) pages.push(slot + 1);
-      }
-    }
+    for (let pgno = 0; (pgno = this.nextSince(since, pgno)) !== 0;) pages.push(pgno);
     return pages;
+  }
+
+  /** How many pages are newer than `since`. */
+  countSince(since: number): number {
+    let count = 0;
+    for (let pgno = 0; (pgno = this.nextSince(since, pgno)) !== 0;) count++;
+    return count;
+  }
+
+  /** The first page after `after` that is newer than `since`; 0 if there is none. */
+  nextSince(since: number, after: number): number {
+    for (let slot = after; slot < this.#count; slot++) {
+      if (this.#newest[slot >>> 10]! <= since) slot |= BLOCK_PAGES - 1; // none among these
+      else if (this.#txids[slot]! > since) return slot + 1;
+    }
+    return 0;
   }
 
   /** XOR of the page hashes of each block: 2 words a block. */

@@ -40,6 +40,21 @@ export class PendingPages {
     return this.#words[WORDS * nth]!;
   }
 
+  /** True if every page by which `index` would grow to `pageCount` is here. */
+  fills(index: PageIndex, pageCount: number): boolean {
+    const first = index.pageCount + 1;
+    if (pageCount < first) return true;
+    const grows = pageCount - index.pageCount;
+    const lock = index.lockPage >= first && index.lockPage <= pageCount ? 1 : 0; // never sent
+    if (grows - lock > this.#count) return false;
+    const here = new Set<number>();
+    for (let nth = 0; nth < this.#count; nth++) {
+      const pgno = this.pgno(nth);
+      if (pgno >= first && pgno <= pageCount && pgno !== index.lockPage) here.add(pgno);
+    }
+    return here.size === grows - lock;
+  }
+
   /** The hash that `index` would have with these pages and `pageCount` pages in all. */
   hashWith(index: PageIndex, pageCount: number): Words {
     let { high, low } = index.hash;

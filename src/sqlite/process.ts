@@ -15,6 +15,50 @@ export function sendSmallAnswersAtOnce(): void {
   } catch { /* no /proc: slower, not wrong */ }
 }
 
+const LISTEN = "0A";
+
+/**
+ * Whether this process still listens on TCP port `port`, to be asked again and again: it opens nothing,
+ * so it works when no descriptor is left. Always true where there is no /proc.
+ */
+export function listening(port: number): () => boolean {
+  const links = listeningLinks(port);
+  if (links.length === 0) return () => true;
+  return () => links.some(({ fd, link }) => linkOf(fd) === link);
+}
+
+function listeningLinks(port: number): { readonly fd: string; readonly link: string }[] {
+  const links = new Set<string>();
+  for (const table of ["tcp", "tcp6"]) {
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(`/proc/self/net/${table}`);
+    } catch {
+      continue; // no /proc, or no IPv6
+    }
+    for (const line of text.split("\n")) {
+      const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+      const isOurs = state === LISTEN && parseInt(local!.split(":")[1]!, 16) === port;
+      if (isOurs) links.add(`socket:[${inode}]`);
+    }
+  }
+  try {
+    return [...Deno.readDirSync("/proc/self/fd")]
+      .map(({ name }) => ({ fd: name, link: linkOf(name) ?? "" }))
+      .filter(({ link }) => links.has(link));
+  } catch {
+    return [];
+  }
+}
+
+function linkOf(fd: string): string | undefined {
+  try {
+    return Deno.readLinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined; // closed
+  }
+}
+
 /**
  * Ends the process unless it is called again within `seconds`: a node that hangs would keep the
  * checkpoint lock, and the application's log would grow for ever. Time in which the process is stopped

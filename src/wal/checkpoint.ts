@@ -63,14 +63,17 @@ export function tailIsShort(log: LogState): boolean {
 }
 
 /**
- * True if a log with new salts is the application's own restart of the log we have read to its end:
- * all we know of is backfilled by us and read. What the salts are says nothing more. SQLite counts
- * salt1 up and draws salt2; but a writer that dies after that and before its first frame leaves an
- * empty log, for which the next process draws both. And there cannot have been two restarts: the
- * second needs a backfill, and only we make those.
+ * True if a log with new salts is the application's own restart of the log we have read to its end: all
+ * we know of is backfilled by us and read, and SQLite counted salt1 up. A log that was empty (never
+ * had a frame) may draw both salts anew. It may also have been empty for a moment that nobody saw: a
+ * writer restarts the log, then rolls back or dies, and the next one draws both salts; its WAL header
+ * then has the checkpoint sequence 0 of a connection that never restarted or recovered a log.
  */
 export function expectedRestart(
-  before: { readonly last: number; readonly backfilled: number },
+  before: { readonly salt1: number; readonly last: number; readonly backfilled: number },
+  after: { readonly salt1: number; readonly sequence: number | undefined },
 ): boolean {
-  return before.last === before.backfilled;
+  if (before.last !== before.backfilled) return false;
+  if (before.last === 0 || after.salt1 === ((before.salt1 + 1) >>> 0)) return true;
+  return after.sequence === 0;
 }

@@ -152,6 +152,33 @@ scopedTest("our locks are still there after everything that a node does", async 
   assert(replica.some((lock) => /^READ 121-121$/.test(lock)), `CKPT is held: ${replica}`);
 });
 
+scopedTest(
+  "a log that begins anew twice between two looks is still the same history",
+  async (scope) => {
+    const app = await scope.open(await scope.path("primary/app.db"));
+    await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a)");
+    const pair = await startPair(scope, { "min-checkpoint-page-count": 20 });
+    await app.exec("INSERT INTO t VALUES(randomblob(200000))");
+    await pair.primary.until(
+      "all of the log is in the file",
+      ({ walFrames = 0, walBackfilled }) => walFrames > 20 && walFrames === walBackfilled,
+    );
+    const { counters: before, epoch } = await pair.primary.database();
+    pair.primary.pause();
+    // It restarts the log and commits nothing: salt1 + 1, no frame.
+    await app.exec("PRAGMA cache_size=5", "BEGIN", "INSERT INTO t VALUES(randomblob(500000))");
+    await app.exec("ROLLBACK");
+    // A connection that never restarted or recovered a log draws both salts of an empty one anew.
+    const other = await scope.open(pair.source);
+    await other.exec("INSERT INTO t VALUES(1)");
+    pair.primary.resume();
+    await assertInSync(pair);
+    const after = await pair.primary.database();
+    assertEquals([after.epoch, after.counters.newEpochs], [epoch, before.newEpochs]);
+    assert(after.counters.logRestarts > before.logRestarts, "the log began anew");
+  },
+);
+
 const BREAK_HEADER = `
 import mmap, sys
 with open(sys.argv[1], "r+b") as file:
@@ -178,13 +205,32 @@ scopedTest(
 );
 
 scopedTest("a replica survives a stale journal beside it", async (scope) => {
-  const app = await scope.open(await scope.path("primary/app.db"));
-  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a, b)");
+  const source = await scope.path("primary/app.db");
+  const copy = await scope.path("replica/app.db");
+  const app = await scope.open(source);
+  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a, b)", "CREATE TABLE u(a)");
   await app.exec("INSERT INTO t VALUES(1, randomblob(50000))");
-  const pair = await startPair(scope);
+  const primary = await scope.start("primary", primaryOf(source));
+  const [db] = replicaOf(copy, primary, source).dbs;
+  const replica = await scope.start("replica", {
+    dbs: [{ ...db!, "min-checkpoint-page-count": 1 }],
+  });
+  const pair = { source, copy, primary, replica };
+  const old = `${scope.folder}/old.db`;
+  await app.backup(old);
+  await app.exec("UPDATE t SET b = randomblob(50000)");
   await assertInSync(pair);
+  // The log begins anew, or its frames would hide what the journal does to the file.
+  await replica.until(
+    "its log is in the file",
+    ({ walFrames, walBackfilled }) => walFrames === walBackfilled,
+  );
+  await app.exec("INSERT INTO u VALUES(1)");
+  await assertInSync(pair);
+  assert(((await replica.database()).walFrames ?? 0) < 10, "the log is short");
   await pair.replica.stop();
-  // A hot journal of another time: a rollback-mode copy of the file that died in a transaction.
+  // A hot journal of another time: an older, rollback-mode copy of the file that died in a transaction.
+  // Whoever opens the replica's file puts its pages back.
   const script = `
 import os, shutil, sqlite3, sys
 source, target = sys.argv[1:]
@@ -195,8 +241,6 @@ db.execute("BEGIN")
 db.execute("UPDATE t SET b = randomblob(50000)")
 shutil.copy(source + "-journal", target + "-journal")
 `;
-  const old = `${scope.folder}/old.db`;
-  await app.backup(old);
   await python(script, [old, pair.copy]);
   pair.replica.start();
   await pair.replica.healthy();

@@ -161,3 +161,36 @@ scopedTest(
     assertEquals((await replica.database()).counters.firstCopies, 1);
   },
 );
+
+scopedTest(
+  "a replica's file that no SQLite can read is copied again from what is left",
+  async (scope) => {
+    const app = await scope.open(await scope.path("primary/app.db"));
+    await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a)");
+    await app.exec("INSERT INTO t VALUES(randomblob(3000000))");
+    const pair = await startPair(scope);
+    await assertInSync(pair);
+    await pair.replica.kill();
+    // Its log deleted while it was down, and half of it was in the file: the schema makes no sense.
+    for (const suffix of ["-wal", "-shm"]) {
+      await Deno.remove(`${pair.copy}${suffix}`).catch(
+        () => {},
+      );
+    }
+    {
+      using file = await Deno.open(pair.copy, { write: true });
+      await file.seek(100, Deno.SeekMode.Start);
+      await file.write(new Uint8Array(500).fill(0xff));
+    }
+    pair.replica.start();
+    await pair.replica.healthy();
+    await app.exec("INSERT INTO t VALUES(1)");
+    await assertInSync(pair);
+    await pair.replica.logged(/no SQLite can read the file/);
+    const { counters } = await pair.replica.database();
+    assert(
+      counters.receivedBytes < 1_000_000,
+      `${counters.receivedBytes} bytes came, not all again`,
+    );
+  },
+);

@@ -5,6 +5,7 @@
  */
 import { assert } from "../support/assert.ts";
 import { SeededRandom } from "../support/chaos_random.ts";
+import { sleep } from "../support/process.ts";
 import type { Damage, ProxyMode, TcpProxy } from "../support/proxy_tcp.ts";
 import type { Member } from "./fleet.ts";
 import { SILENCE_MS } from "../../src/node/follow.ts";
@@ -13,6 +14,7 @@ import { downstreamOf, type Effect, type World } from "./world.ts";
 
 type Make = (world: World, fault: Fault, member: Member) => Effect;
 
+const DAMAGE_IS_SEEN_MS = 1500;
 /** Of a busy machine. */
 const SLACK_MS = 500;
 
@@ -59,7 +61,7 @@ function damage(kind: Damage["kind"]): Make {
       return Promise.resolve(() => {
         if (proxy.damaged) ledger.count(`${kind} done, ${direction}`);
         proxy.damage(undefined);
-        return Promise.resolve();
+        return sleep(DAMAGE_IS_SEEN_MS); // it is on its way, behind what makes the node healthy now
       });
     },
     over: () => proxyOf(member).damaged,

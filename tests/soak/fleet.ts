@@ -16,9 +16,6 @@ const SHOWN_LINES = 25;
 /** What a node logs when something was thrown that nobody expected. */
 const BUGS: readonly string[] = ["a bug, stopping", "a request failed"];
 
-/** By a fault of the link while a replica reports: no bug, though it is logged as one. */
-const BODY_CUT_OFF = "error reading a body from connection";
-
 interface LogLine {
   readonly level?: string;
   readonly message: string;
@@ -137,7 +134,7 @@ export class Member implements AsyncDisposable {
       ? JSON.parse(line)
       : { level: "error", message: line };
     if (level !== "warn" && level !== "error") return;
-    if (BUGS.includes(message) && error !== BODY_CUT_OFF) {
+    if (BUGS.includes(message)) {
       ledger.violation(`${this.name}: ${message}: ${error}\n${stack}`);
     }
     const what = `log of ${this.name}: ${message}${code === undefined ? "" : ` (${code})`}`;

@@ -66,7 +66,7 @@ async function recovered(
   touched: readonly NodeName[],
 ): Promise<void> {
   await Promise.all(touched.map(async (name) => {
-    if (watch.isTroubledByOthers(fault, name)) return;
+    if (watch.leaveToOthers(fault, name)) return;
     const hop = name === "c" && fault.target !== "c" ? HOP_MS : 0;
     await watch.recovers(fleet.get(name), RECOVERS_MS + hop, `${fault.kind} ${fault.target}`);
   }));

@@ -8,6 +8,7 @@
  */
 import type { DatabaseStatus } from "../../src/node/status.ts";
 import { sleep } from "../support/process.ts";
+import { Delays } from "./delay.ts";
 import { Freshness, type Place } from "./freshness.ts";
 import type { Fleet, Member } from "./fleet.ts";
 import type { Ledger } from "./ledger.ts";
@@ -15,6 +16,8 @@ import type { NodeName } from "./schedule.ts";
 
 const EVERY_MS = 500;
 const POLL_MS = 50;
+/** As long as a delay of the machine may show in what a node answers. */
+const DELAY_WINDOW_MS = 15_000;
 /** A replica that answers 200 and was left alone for so long has what the primary had then. */
 const FRESH_MS = 5000;
 /** The server on the event loop of a busy machine; a node that hangs does not answer at all. */
@@ -49,6 +52,9 @@ export class Watch implements AsyncDisposable {
   readonly #changes = new Map<NodeName, number>();
   readonly #lastAnswer = new Map<NodeName, number>();
   readonly #freshness = new Freshness(FRESH_MS);
+  readonly #delays = new Delays(DELAY_WINDOW_MS);
+  /** Since when a node answers 503 though nothing touches it. */
+  readonly #badSince = new Map<NodeName, number>();
   readonly #calmSince = new Map<NodeName, number>();
   #working: Promise<unknown> | undefined;
   #stopped = false;
@@ -61,12 +67,24 @@ export class Watch implements AsyncDisposable {
 
   start(): void {
     for (const { name } of this.#fleet.all) this.#changed(name);
-    this.#working = Promise.all(this.#fleet.all.map((member) => this.#follow(member)));
+    const following = this.#fleet.all.map((member) => this.#follow(member));
+    this.#working = Promise.all([this.#measureDelays(), ...following]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     await this.#working;
+  }
+
+  /** How late this process is run, as the nodes are on the same machine. */
+  async #measureDelays(): Promise<void> {
+    while (!this.#stopped) {
+      const due = performance.now() + POLL_MS;
+      await sleep(POLL_MS);
+      const now = performance.now();
+      this.#delays.seen(now, now - due);
+      this.#ledger.high("longest delay of this machine, ms", now - due);
+    }
   }
 
   /** `fault` touches these nodes from now on. */
@@ -78,8 +96,15 @@ export class Watch implements AsyncDisposable {
     }
   }
 
-  isTroubledByOthers(fault: object, name: NodeName): boolean {
-    return [...this.#troubles.get(name) ?? []].some((one) => one !== fault);
+  /**
+   * True if other faults touch the node, too: then this one touches it no more, and the last of them sees
+   * to it that it recovers. Of two that end together each would leave that to the other.
+   */
+  leaveToOthers(fault: object, name: NodeName): boolean {
+    const troubles = this.#troubles.get(name);
+    if (![...troubles ?? []].some((one) => one !== fault)) return false;
+    troubles!.delete(fault);
+    return true;
   }
 
   over(fault: object): void {
@@ -93,7 +118,7 @@ export class Watch implements AsyncDisposable {
     const started = performance.now();
     let last: HealthAnswer = { status: 0, text: "was not asked" };
     let wanted: Place | undefined;
-    while (performance.now() - started < limitMs) {
+    while (performance.now() - started < this.#allowed(limitMs)) {
       if (!member.running) return; // it has ended by itself: said already
       const primary = await placeOf(this.#fleet.primary);
       // A new history may begin meanwhile, and reaches a replica of a replica later.
@@ -107,7 +132,9 @@ export class Watch implements AsyncDisposable {
       await sleep(POLL_MS);
     }
     this.#ledger.violation(
-      `${member.name} is not healthy ${limitMs} ms after ${after}: ${last.status} ` +
+      `${member.name} is not healthy ${
+        Math.round(this.#allowed(limitMs))
+      } ms after ${after}: ${last.status} ` +
         `${last.text.trim()}; ${await statusText(member)}, wanted ${JSON.stringify(wanted)}`,
     );
   }
@@ -137,7 +164,7 @@ export class Watch implements AsyncDisposable {
       if (last.status === 503 && !down) {
         down = true;
         this.#ledger.high("longest way to 503 after a cut, ms", after);
-      } else if (last.status === 200 && (down || after > limitMs)) {
+      } else if (last.status === 200 && (down || after > this.#allowed(limitMs))) {
         const what = down ? "answers 200 again" : "still answers 200";
         this.#ledger.violation(
           `${member.name} ${what} to /health${query} ${Math.round(after)} ms after ${because}: ` +
@@ -149,11 +176,16 @@ export class Watch implements AsyncDisposable {
     }
   }
 
+  #allowed(limitMs: number): number {
+    return limitMs + this.#delays.allowance(performance.now());
+  }
+
   async #follow(member: Member): Promise<void> {
     while (!this.#stopped) {
       if (member.running && !member.frozen) {
+        const askedAt = performance.now();
         const healthy = await this.#health(member);
-        await this.#sizes(member, healthy);
+        await this.#sizes(member, healthy, askedAt);
       } else this.#lastAnswer.delete(member.name);
       await sleep(EVERY_MS);
     }
@@ -168,22 +200,32 @@ export class Watch implements AsyncDisposable {
     const now = performance.now();
     const calm = before === this.#changes.get(name) && !(this.#troubles.get(name)?.size);
     if (!calm || !member.running || member.frozen) {
+      this.#badSince.delete(name);
       this.#lastAnswer.delete(name);
       return status === 200;
     }
     if (status === 0) {
       const silent = now - (this.#lastAnswer.get(name) ?? now);
-      if (silent > HANGS_MS) this.#ledger.violation(`${name} does not answer: ${text}`);
+      if (silent > this.#allowed(HANGS_MS)) {
+        this.#ledger.violation(`${name} does not answer: ${text}`);
+      }
       if (!this.#lastAnswer.has(name)) this.#lastAnswer.set(name, now);
       return false;
     }
     this.#lastAnswer.set(name, now);
-    if (status === 200) return true;
+    if (status === 200) {
+      this.#badSince.delete(name);
+      return true;
+    }
+    // A machine that is late may lose a connection; one that has time may not.
+    const since = this.#badSince.get(name) ?? now;
+    this.#badSince.set(name, since);
+    if (now - since < this.#delays.allowance(now)) return false;
     this.#ledger.violation(`${name} answers ${status} and nothing touches it: ${text.trim()}`);
     return false;
   }
 
-  async #sizes(member: Member, healthy: boolean): Promise<void> {
+  async #sizes(member: Member, healthy: boolean, askedAt: number): Promise<void> {
     const { name } = member;
     const { walBytes, rssBytes } = this.#bounds;
     const rss = await memoryOf(member.pid, "VmRSS");
@@ -195,12 +237,13 @@ export class Watch implements AsyncDisposable {
     this.#ledger.high(`-wal of ${name}, MB`, bytes / 2 ** 20);
     if (bytes > walBytes) this.#ledger.violation(`the -wal of ${name} has ${mb(bytes)}`);
     const database = await member.node.database().catch(() => undefined);
-    if (database !== undefined && healthy) this.#judge(member, database);
+    if (database !== undefined && healthy) this.#judge(member, database, askedAt);
     const frames = database?.walFrames ?? 0;
     this.#ledger.high(`log of ${name}, frames`, frames);
   }
 
-  #judge({ name }: Member, { epoch, txid, state }: DatabaseStatus): void {
+  /** What it has now is compared with what the primary had before /health was asked. */
+  #judge({ name }: Member, { epoch, txid, state }: DatabaseStatus, askedAt: number): void {
     const now = performance.now();
     if (epoch === undefined || txid === undefined) {
       this.#ledger.count(`${name} answered 200 without a position, state ${state}`);
@@ -209,7 +252,7 @@ export class Watch implements AsyncDisposable {
     if (name === "primary") return this.#freshness.primaryWas(now, { epoch, txid });
     const calm = now - (this.#calmSince.get(name) ?? now) > FRESH_MS;
     if (!calm || this.#troubles.get(name)?.size) return;
-    const missing = this.#freshness.missing(now, { epoch, txid });
+    const missing = this.#freshness.missing(askedAt - this.#delays.allowance(now), { epoch, txid });
     if (missing === 0) return;
     this.#ledger.violation(`${name} answers 200 and lacks ${missing} transactions of 5 s ago`);
   }

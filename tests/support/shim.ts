@@ -22,14 +22,17 @@ const ON = {
   mkdir: 7,
   read: 8,
 } as const;
-const ERRNO = { short: 0, EIO: 5, ENOSPC: 28, kill: 4096 } as const;
+const ERRNO = { short: 0, EIO: 5, ENOSPC: 28, kill: 4096, hang: 0xffff } as const;
 const RULE = { bytes: 256, path: 224, most: 512 } as const;
 const MAGIC = 0x4d494853;
 const MARK = 50;
 const NEVER = 0xffffffff;
 
 export type Call = keyof typeof ON;
-/** "short": half of a write is done, and a write of one byte fails with ENOSPC. "kill": kill -9. */
+/**
+ * "short": half of a write is done, and a write of one byte fails with ENOSPC. "hang": the call does not
+ * return until the rule is ended, and then succeeds. "kill": the process ends, as by kill -9.
+ */
 export type Failure = keyof typeof ERRNO;
 
 export interface Rule {

@@ -262,7 +262,7 @@ Deno.test("AnswerCache gives only the newest answer from the same place", () => 
   const cache = new AnswerCache();
   const epoch = "00000000000000e1" as Epoch;
   const at = (id: number, of = epoch): Position => ({ epoch: of, txid: txid(id) });
-  const answer = { records: [], to: at(5) };
+  const answer = { records: [], bytes: 0, to: at(5) };
   assertEquals(cache.get(at(3), at(5)), undefined);
   cache.put(at(3), answer);
   assertEquals(cache.get(at(3), at(5)), answer);

@@ -187,7 +187,7 @@ Deno.test("findDifference() says why when the upstream's answer is not one", asy
     });
   const cases: [name: string, answers: Bytes[][], code: string, pattern: RegExp][] = [
     ["nothing", [[]], "upstream", /no hello/],
-    ["no hashes", [[hello()]], "upstream", /no hashes/],
+    ["no hashes", [[hello()]], "upstream", /hashes are missing/],
     [
       "an error",
       [[hello(), encodeError("not_ready", "it is opening")]],

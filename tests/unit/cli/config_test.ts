@@ -1,6 +1,6 @@
 import { LiveError } from "../../../src/base/errors.ts";
 import { findConfig, loadConfig } from "../../../src/cli/config.ts";
-import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
+import { DATABASE_DEFAULTS, LIMIT_DEFAULTS } from "../../../src/node/options.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
 import { complaint, MACHINE, parse } from "./parse.ts";
 
@@ -16,6 +16,7 @@ Deno.test("parseConfig() reads the guide's primary", () => {
       addr: { hostname: "::", port: 9090 },
       databases: [{ ...DATABASE_DEFAULTS, path: "/data/db" }],
       selfCheckBytes: 256_000,
+      limits: LIMIT_DEFAULTS,
     },
     log: { level: "info", format: "text" },
     notes: [],
@@ -44,7 +45,11 @@ Deno.test("parseConfig() reads the guide's replica", async (t) => {
   ];
   for (const [name, text, options] of cases) {
     await t.step(name, () => {
-      assertEquals<unknown>(parse(text).options, { selfCheckBytes, ...options });
+      assertEquals<unknown>(parse(text).options, {
+        limits: LIMIT_DEFAULTS,
+        selfCheckBytes,
+        ...options,
+      });
     });
   }
 });
@@ -59,6 +64,11 @@ tls: { cert: /tls/c, key: k }
 log-level: debug
 log-format: json
 self-check-rate: 1.5MB/s
+limits:
+  streams: 10
+  requests: 20
+  queued-memory: 32
+  stall-timeout: 5s
 dbs:
   - path: ~/one.db
     monitor-delay-interval: 10ms
@@ -82,6 +92,7 @@ dbs:
       selfCheckBytes: 1_500_000,
       statusTokenFile: "/users/ann/status",
       tls: { cert: "/tls/c", key: "/srv/app/k" },
+      limits: { streams: 10, requests: 20, queuedBytes: 32 * 1024 * 1024, stallMs: 5000 },
       databases: [
         {
           path: "/users/ann/one.db",
@@ -107,7 +118,7 @@ dbs:
     },
     log: { level: "debug", format: "json" },
     notes: [
-      "live.yml:16:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
+      "live.yml:21:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
     ],
     path: "live.yml",
   });

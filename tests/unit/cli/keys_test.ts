@@ -24,7 +24,7 @@ function yaml(values: Readonly<Record<string, string>>): string {
       .filter(([name]) => name.startsWith(prefix) && !name.slice(prefix.length).includes("."))
       .map(([name, value]) => [name.slice(prefix.length), value]);
   for (const [name, value] of below("")) lines.push(`${name}: ${value}`);
-  for (const section of ["auth", "tls"]) {
+  for (const section of ["auth", "tls", "limits"]) {
     const keys = below(`${section}.`);
     if (keys.length === 0) continue;
     lines.push(`${section}:`, ...keys.map(([name, value]) => `  ${name}: ${value}`));

@@ -1,6 +1,6 @@
 import { optionsFromArguments } from "../../../src/cli/config.ts";
 import type { ConfigFlags } from "../../../src/cli/loaded.ts";
-import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
+import { DATABASE_DEFAULTS, LIMIT_DEFAULTS } from "../../../src/node/options.ts";
 import { assertEquals, assertMatch } from "../../support/assert.ts";
 import { complaint, MACHINE } from "./parse.ts";
 
@@ -9,6 +9,7 @@ Deno.test("optionsFromArguments() makes a primary of one path and -addr", () => 
     options: {
       addr: { hostname: "::", port: 9090 },
       databases: [{ ...DATABASE_DEFAULTS, path: "/srv/app/db" }],
+      limits: LIMIT_DEFAULTS,
     },
     log: { level: "debug", format: "text" },
     notes: [],
@@ -25,6 +26,7 @@ Deno.test("optionsFromArguments() makes a replica of a path and a URL", async (t
   for (const [url, path] of cases) {
     await t.step(url, () => {
       assertEquals(optionsFromArguments(["~/db", url], {}, MACHINE).options, {
+        limits: LIMIT_DEFAULTS,
         databases: [{
           ...DATABASE_DEFAULTS,
           path: "/users/ann/db",

@@ -18,7 +18,7 @@ Deno.test("editDistance() counts inserted, removed, changed and swapped characte
 });
 
 Deno.test("closest() finds what was meant, or nothing", async (t) => {
-  const keys = ["addr", "auth", "log-level", "log-format", "dbs"];
+  const keys = ["addr", "auth", "log-level", "log-format", "limits", "dbs"];
   const cases: [word: string, want: string | undefined][] = [
     ["adr", "addr"],
     ["db", "dbs"],
@@ -45,6 +45,7 @@ Deno.test("childrenOf() lists the keys of one level", () => {
     "self-check-rate",
     "log-level",
     "log-format",
+    "limits",
     "dbs",
   ]);
   assertEquals(childrenOf("tls"), ["cert", "key"]);

@@ -1,5 +1,5 @@
 import type { DatabaseId } from "../../../src/base/types.ts";
-import { healthOf } from "../../../src/http/health.ts";
+import { healthOf, healthOfDatabase } from "../../../src/http/health.ts";
 import type { DatabaseStatus } from "../../../src/node/status.ts";
 import { assertEquals } from "../../support/assert.ts";
 
@@ -38,6 +38,16 @@ Deno.test("health: a limit on lag forgives a break of the connection, not a stal
   assertEquals(reasonOf(connecting), "refused");
   assertEquals(reasonOf(connecting, 1000), undefined);
   assertEquals(reasonOf(connecting, 5), "it lags 10 ms, more than 5 ms: refused");
+});
+
+Deno.test("health: each reason is of a kind that metrics can name", () => {
+  const causeOf = (change: object): string | undefined =>
+    healthOfDatabase({ ...REPLICA, ...change } as DatabaseStatus).cause;
+  assertEquals(causeOf({}), undefined);
+  assertEquals(causeOf({ state: "failed" }), "failed");
+  assertEquals(causeOf({ trouble: "the log grows" }), "trouble");
+  assertEquals(causeOf({ upstream: { lag: { ms: 5001 } } }), "lag");
+  assertEquals(causeOf({ state: "repairing" }), "not-live");
 });
 
 Deno.test("health: what cannot be read or cannot go on is never healthy", () => {

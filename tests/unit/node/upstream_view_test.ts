@@ -3,7 +3,7 @@ import { type DatabaseId, type Epoch, type Txid, txid } from "../../../src/base/
 import type { Begin, Commit, Hello } from "../../../src/changes/records.ts";
 import type { ChangeSource, Report } from "../../../src/changes/source.ts";
 import { UpstreamView } from "../../../src/node/upstream_view.ts";
-import { assert, assertEquals } from "../../support/assert.ts";
+import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
 import { fakeEnv, settle } from "../../support/fake_env.ts";
 
 const EPOCH = "00000000000000e1" as Epoch;
@@ -274,4 +274,74 @@ Deno.test("logProgress() tells how far a long answer is, now and then, and nothi
   view.endProgress();
   view.logProgress();
   assertEquals(lines.length, 2);
+});
+
+Deno.test("UpstreamView counts an upstream's silence as lag, and says what it waits for", async (t) => {
+  await t.step("nothing comes, as when either side was stopped", async () => {
+    const { env, view, source, lag } = setup();
+    view.hello(hello(5));
+    view.connected(source);
+    view.appliedAt(txid(5));
+    view.bytes(50);
+    view.heartbeat(beat(5));
+    await env.clock.advance(2000);
+    assertEquals([lag(), view.why()], [[0, 0, 0], undefined], "one heartbeat may be late");
+    await env.clock.advance(4000);
+    assertEquals(lag(), [0, 0, 6000]);
+    assertEquals(view.why(), "nothing has come from the upstream for 6 s");
+    view.disconnected("lost");
+    assertEquals(lag(), [0, 0, 6000], "not only since that was noticed");
+    view.hello(hello(5));
+    view.connected(source);
+    assertEquals([lag(), view.why()], [[0, 0, 0], undefined]);
+    view.disconnected(undefined);
+  });
+  const cases: [name: string, stop: (view: UpstreamView) => void, why: RegExp][] = [
+    ["begin() of the target hangs", () => {}, /waits for room in the log for 6 s/],
+    ["commit() of the target hangs", (view) => {
+      view.bytes(100);
+      view.received(commit(6));
+    }, /is being applied for 6 s/],
+  ];
+  for (const [name, stop, why] of cases) {
+    await t.step(name, async () => {
+      const { env, view, source, lag } = setup();
+      view.hello(hello(5));
+      view.connected(source);
+      view.appliedAt(txid(5));
+      view.bytes(50);
+      view.begin(begin(6), 4096);
+      stop(view);
+      await env.clock.advance(6000);
+      assertEquals(lag()[2], 6000);
+      assertMatch(view.why() ?? "", why);
+      view.appliedAt(txid(6));
+      assertEquals([lag()[2], view.why()], [0, undefined]);
+      view.disconnected(undefined);
+    });
+  }
+  await t.step("bytes drip in", async () => {
+    const { env, view, source } = setup();
+    view.hello(hello(5));
+    view.connected(source);
+    view.appliedAt(txid(5));
+    view.begin(begin(6), 4096);
+    for (let second = 0; second < 6; second++) {
+      view.bytes(1);
+      await env.clock.advance(1000);
+    }
+    assertEquals(view.why(), "an answer is under way, 6 bytes so far");
+    view.disconnected(undefined);
+  });
+  await t.step("the upstream has no upstream any more", async () => {
+    const { env, view, source } = setup();
+    view.hello(hello(5));
+    view.connected(source);
+    view.appliedAt(txid(5));
+    view.bytes(50);
+    view.heartbeat({ ...beat(5), staleMs: 4000 });
+    await env.clock.advance(1000);
+    assertEquals(view.why(), "the upstream itself is not current since 5 s");
+    view.disconnected(undefined);
+  });
 });

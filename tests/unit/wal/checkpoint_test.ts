@@ -62,15 +62,50 @@ Deno.test("tailIsShort() is true up to 64 frames", () => {
   assertEquals([tailIsShort(log(64, 0)), tailIsShort(log(65, 0))], [true, false]);
 });
 
-Deno.test("expectedRestart() believes only a restart of a log that we have read and backfilled", () => {
-  const cases: [string, last: number, backfilled: number, want: boolean][] = [
-    ["all read and backfilled", 5, 5, true],
-    ["an empty log", 0, 0, true],
-    ["frames that were not backfilled by us", 5, 4, false],
-    ["a log that went on without us", 5, 6, false],
-    ["an empty log that somebody backfilled", 0, 3, false],
+Deno.test("expectedRestart() believes only the application's own restart of a read log", async (t) => {
+  const cases: [string, Parameters<typeof expectedRestart>, want: boolean][] = [
+    [
+      "salt1 + 1, all read and backfilled",
+      [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 8, sequence: 3 }],
+      true,
+    ],
+    [
+      "salt1 goes round",
+      [{ salt1: 0xffffffff, last: 5, backfilled: 5 }, { salt1: 0, sequence: 3 }],
+      true,
+    ],
+    ["frames that were not backfilled by us", [
+      { salt1: 7, last: 5, backfilled: 4 },
+      { salt1: 8, sequence: 3 },
+    ], false],
+    ["a log that went on without us", [{ salt1: 7, last: 5, backfilled: 6 }, {
+      salt1: 8,
+      sequence: 3,
+    }], false],
+    ["two restarts", [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 9, sequence: 3 }], false],
+    ["one that was empty for a moment that nobody saw", [
+      { salt1: 7, last: 5, backfilled: 5 },
+      { salt1: 123456, sequence: 0 },
+    ], true],
+    ["the same, but not all of it was read", [
+      { salt1: 7, last: 6, backfilled: 5 },
+      { salt1: 123456, sequence: 0 },
+    ], false],
+    ["a WAL whose header is not that of the wal-index", [
+      { salt1: 7, last: 5, backfilled: 5 },
+      { salt1: 123456, sequence: undefined },
+    ], false],
+    ["a new WAL", [{ salt1: 7, last: 5, backfilled: 5 }, { salt1: 123456, sequence: 3 }], false],
+    ["an empty log draws both salts anew", [
+      { salt1: 7, last: 0, backfilled: 0 },
+      { salt1: 123456, sequence: 3 },
+    ], true],
+    ["an empty log that somebody backfilled", [
+      { salt1: 7, last: 0, backfilled: 3 },
+      { salt1: 8, sequence: 3 },
+    ], false],
   ];
-  for (const [name, last, backfilled, want] of cases) {
-    assertEquals(expectedRestart({ last, backfilled }), want, name);
+  for (const [name, given, want] of cases) {
+    await t.step(name, () => assertEquals(expectedRestart(...given), want));
   }
 });

@@ -1,0 +1,42 @@
+/**
+ * Work that is waited for and may never end, as on a disk that hangs: after a while it is trouble that
+ * people are told of. May import: base/.
+ * @module
+ */
+import type { Clock } from "../base/env.ts";
+
+/** Short enough that /health tells within 5 s; a slow disk's fsync is shorter. */
+export const OVERDUE_MS = 3000;
+
+export class Overdue {
+  readonly #clock: Clock;
+  readonly #what: string;
+  #since: number | undefined;
+
+  /** @param what is done, a noun phrase: "an fsync of the log". */
+  constructor(clock: Clock, what: string) {
+    this.#clock = clock;
+    this.#what = what;
+  }
+
+  get busy(): boolean {
+    return this.#since !== undefined;
+  }
+
+  /** Waits for `work`, which is the only one of its kind at the time. */
+  async watch<T>(work: () => Promise<T>): Promise<T> {
+    this.#since = this.#clock.monotonic();
+    try {
+      return await work();
+    } finally {
+      this.#since = undefined;
+    }
+  }
+
+  /** A sentence; undefined while all is well. */
+  trouble(): string | undefined {
+    const ms = this.#clock.monotonic() - (this.#since ?? Infinity);
+    if (ms <= OVERDUE_MS) return undefined;
+    return `${this.#what} has not ended for ${Math.round(ms / 1000)} s: is the disk hanging?`;
+  }
+}

@@ -1,0 +1,85 @@
+import { type DatabaseId, type Epoch, txid } from "../../../src/base/types.ts";
+import { Counters } from "../../../src/node/counters.ts";
+import type { DatabaseHandle } from "../../../src/node/handle.ts";
+import { LogFollower } from "../../../src/node/log_follower.ts";
+import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
+import { Primary } from "../../../src/node/primary.ts";
+import { PageIndex } from "../../../src/pages/page_index.ts";
+import type { WalIndexHeader } from "../../../src/wal/wal_index.ts";
+import { assertEquals, assertMatch } from "../../support/assert.ts";
+import { fakeEnv } from "../../support/fake_env.ts";
+import { FakeFile } from "../../support/fake_file.ts";
+
+const HEADER: WalIndexHeader = {
+  change: 1,
+  bigEndian: false,
+  pageSize: 512,
+  mxFrame: 0,
+  pageCount: 1,
+  sum: { s1: 0, s2: 0 },
+  salt1: 7,
+  salt2: 8,
+};
+
+/** A primary whose log is empty and whose wal-index says what `header` says. */
+function idlePrimary(header: { now: WalIndexHeader | undefined }) {
+  const env = fakeEnv();
+  const wal = new FakeFile();
+  const handle = {
+    path: "/data/db",
+    database: new FakeFile(),
+    wal,
+    walIndex: { header: () => header.now, lock: () => undefined },
+    backfilled: () => 0,
+  } as unknown as DatabaseHandle;
+  const index = new PageIndex(512);
+  const follower = new LogFollower(wal, index, txid(5));
+  follower.begin(HEADER);
+  const primary = new Primary(
+    {
+      options: { ...DATABASE_DEFAULTS, path: "/data/db" },
+      handle,
+      index,
+      follower,
+      id: "00000000000000d1" as DatabaseId,
+      epoch: "00000000000000e1" as Epoch,
+      counters: new Counters(),
+      save: () => {},
+      moved: () => {},
+      lost: () => {},
+    },
+    HEADER,
+    env,
+  );
+  return { env, primary };
+}
+
+Deno.test("Primary tells replicas and people that its log is not looked at any more", async () => {
+  const { env, primary } = idlePrimary({ now: HEADER });
+  for (let ms = 0; ms < 10_000; ms += 250) {
+    await env.clock.advance(250);
+    primary.look();
+  }
+  assertEquals([primary.trouble(), primary.staleMs()], [undefined, 0]);
+  await env.clock.advance(4000); // the slow timer stands still
+  assertMatch(primary.trouble() ?? "", /the log has not been looked at for 4 s/);
+  assertEquals(primary.staleMs(), 4000, "heartbeats carry it: every replica is behind by that");
+  primary.look();
+  assertEquals([primary.trouble(), primary.staleMs()], [undefined, 0]);
+});
+
+Deno.test("Primary is not current while its wal-index cannot be read", async () => {
+  const header: { now: WalIndexHeader | undefined } = { now: HEADER };
+  const { env, primary } = idlePrimary(header);
+  header.now = undefined; // a writer died in it, and another one holds the write lock
+  for (let ms = 0; ms < 4000; ms += 250) {
+    primary.look();
+    await env.clock.advance(250);
+  }
+  assertMatch(primary.trouble() ?? "", /wal-index header is broken/);
+  assertEquals(primary.staleMs(), 4000);
+  header.now = HEADER;
+  primary.look();
+  assertEquals([primary.trouble(), primary.staleMs()], [undefined, 0]);
+  await env.clock.advance(2000); // the recovery sees that there is nothing to do
+});
