@@ -19,6 +19,8 @@ import {
 /** The package is a carrier: no install script of it runs. 13.2.0 has SQLite 3.54.1. */
 const PACKAGE = "better-sqlite3@13.2.0";
 const LIVE_C = `${ROOT}src/sqlite/live.c`;
+/** What live.c includes of ours. */
+const INCLUDED = [`${ROOT}src/sqlite/watch.c`] as const;
 const CACHE = `${ROOT}dist/cache`;
 export const LIBRARY = `${ROOT}dist/libsqlite3.so`;
 const STAMP = `${ROOT}dist/libsqlite3.stamp`;
@@ -66,7 +68,8 @@ export async function buildSqlite(): Promise<boolean> {
 async function inputs(): Promise<string> {
   const { code, stdout } = await run("cc", ["--version"], { missing: NO_CC });
   if (code !== 0) throw new ScriptError("Cannot build SQLite: cc --version fails");
-  return sha256(PACKAGE, ...FLAGS, ...LIBRARIES, stdout, await Deno.readTextFile(LIVE_C));
+  const sources = await Promise.all([LIVE_C, ...INCLUDED].map((path) => Deno.readTextFile(path)));
+  return sha256(PACKAGE, ...FLAGS, ...LIBRARIES, stdout, ...sources);
 }
 
 /** A library that was put there by hand does not have this stamp. */

@@ -22,7 +22,7 @@ import { Replica } from "./replica.ts";
 import { SideFiles } from "./side_files.ts";
 import type { DatabaseStatus, Role, State } from "./status.ts";
 import { UpstreamView } from "./upstream_view.ts";
-import { Waker } from "./waker.ts";
+import type { Waker } from "./waker.ts";
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
@@ -65,6 +65,7 @@ export class Database {
   readonly downstreams: Downstreams;
   readonly counters = new Counters();
   readonly #env: Env;
+  readonly #waker: Waker;
   readonly #files: SideFiles;
   readonly #view: UpstreamView | undefined;
   readonly #replica: Replica | undefined;
@@ -72,7 +73,6 @@ export class Database {
   readonly #instance: string;
   #followed: readonly string[] = [];
   #primary: Primary | undefined;
-  #waker: Waker | undefined;
   #state: State = "waiting";
   #reason: string | undefined;
   #said: string | undefined;
@@ -81,8 +81,9 @@ export class Database {
   /** The last failure was that the histories differ. */
   #differed = false;
 
-  constructor(options: DatabaseOptions, connect: Connect, env: Env) {
+  constructor(options: DatabaseOptions, connect: Connect, waker: Waker, env: Env) {
     this.options = options;
+    this.#waker = waker;
     this.#env = { ...env, log: env.log.with({ db: options.path }) };
     this.downstreams = new Downstreams(this.#env);
     this.#files = new SideFiles(options.path);
@@ -124,7 +125,7 @@ export class Database {
 
   /** The slow timer: several times a second when idle. */
   tick(): void {
-    this.#waker?.poke();
+    this.#primary?.look();
   }
 
   /** Once a second. */
@@ -228,12 +229,9 @@ export class Database {
     this.#primary = primary;
     this.#state = "serving";
     this.#reason = this.#said = undefined;
-    const waker = new Waker(this.#env.clock, `${primary.handle.path}-wal`, () => primary.look());
-    this.#waker = waker;
-    waker.start();
+    const unwatch = this.#waker.add(primary.handle, () => primary.look());
     const reason = await ended;
-    waker.stop();
-    this.#waker = undefined;
+    unwatch(); // before its memory is unmapped
     if (reason === undefined) return; // the process ends: no close, nothing is unlinked
     this.#primary = undefined;
     await primary.handle.close();

@@ -14,6 +14,7 @@ import { type CheckpointResult, Connection } from "../sqlite/connection.ts";
 import { unsafeFilesystem } from "../sqlite/filesystem.ts";
 import { SqliteFile } from "../sqlite/file.ts";
 import { SqliteShm } from "../sqlite/shm.ts";
+import type { CommitWatch } from "../sqlite/watch.ts";
 import { decodePageSize, FRAME_HEADER_BYTES, frameOffset, isPageSize } from "../wal/format.ts";
 import { SLOT, WalIndex, type WalIndexHeader } from "../wal/wal_index.ts";
 
@@ -119,6 +120,11 @@ export class DatabaseHandle {
       this.wal.read(byte, page + WRITE_VERSION_BYTE);
     }
     return byte[0]!;
+  }
+
+  /** Has its log watched, by the number that is returned. Ends before close(): see sqlite/watch. */
+  watch(by: CommitWatch): number {
+    return by.add(this.#control);
   }
 
   /** True if the path or its -wal now names another file than the one that is open. */

@@ -1,14 +1,16 @@
 /**
  * Every database of a config: start, one slow timer for all, status, stop. May import: base/,
- * sqlite/process, changes/, node/.
+ * sqlite/process, sqlite/watch, changes/, node/.
  * @module
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { watchdog } from "../sqlite/process.ts";
+import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
 import type { NodeOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
+import { Waker } from "./waker.ts";
 
 /** Idle, each look of each database; an event or a busy database looks sooner. */
 const TICK_MS = 250;
@@ -19,6 +21,7 @@ const WATCHDOG_S = 15;
 export class Node {
   readonly databases: readonly Database[];
   readonly #env: Env;
+  readonly #waker: Waker;
   readonly #version: string;
   readonly #started: number;
 
@@ -26,8 +29,10 @@ export class Node {
     this.#env = env;
     this.#version = version;
     this.#started = env.clock.monotonic();
+    const waker = new Waker(() => new SqliteWatch(), env.log);
+    this.#waker = waker;
     this.databases = options.databases.map((database) => {
-      return new Database(database, connect, env);
+      return new Database(database, connect, waker, env);
     });
   }
 
@@ -48,6 +53,7 @@ export class Node {
       await Promise.all(this.databases.map((database) => database.run(signal)));
     } finally {
       cancel();
+      await this.#waker.stop();
       watchdog(0);
     }
   }

@@ -5,6 +5,7 @@
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
 **   live_no_delay(), live_fs_type(), live_watchdog()  what Deno does not offer of the system.
+**   live_watch_*() waits for commits: watch.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
 #include "sqlite3.c"
@@ -135,3 +136,5 @@ LIVE_API int live_watchdog(int seconds){
   started = 1;
   return pthread_create(&thread, 0, liveWatchdog, 0);
 }
+
+#include "watch.c"

@@ -53,6 +53,8 @@ export class LiveNode implements AsyncDisposable {
   readonly log: string[] = [];
   /** "host:port" as configured, or as the log said when it was port 0. */
   address: string | undefined;
+  /** What start() runs unless it is told another. */
+  executable: string = EXECUTABLE;
   readonly #configPath: string;
   readonly #config: NodeConfig;
   #child: Child | undefined;
@@ -105,7 +107,7 @@ export class LiveNode implements AsyncDisposable {
     Deno.writeTextFileSync(this.#configPath, this.#yaml());
     const command = [
       ...options.wrapper ?? [],
-      options.executable ?? EXECUTABLE,
+      options.executable ?? this.executable,
       "replicate",
       "-config",
       this.#configPath,
