@@ -18,15 +18,14 @@
 ** returned, no thread reads that database's memory, and it may be unmapped.
 */
 #include <poll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 
 #define WATCH_US 1000LL
 #define WATCH_MS 1000000LL
-#define WATCH_SPIN (80*WATCH_US)   /* HOT: without sleep for so long after an event */
-#define WATCH_STEP (50*WATCH_US)   /* HOT: the shortest sleep */
+#define WATCH_STEP (20*WATCH_US)   /* HOT: the shortest sleep; a spin was no better, and takes the
+                                   ** processor that the writer may need */
 #define WATCH_POLL (1*WATCH_MS)    /* BUSY */
 #define WATCH_BUSY 20              /* commits in a window from which polling is cheaper */
 #define WATCH_WINDOW (50*WATCH_MS) /* that window, and the quiet time after which polling ends */
@@ -42,7 +41,6 @@ typedef struct LiveWatch {
   int state;
   int wd;                      /* inotify's number, -1 without a watch */
   int shm;                     /* SQLite's descriptor of the -shm */
-  int spin;                    /* the last commit was published soon after its event */
   int found;                   /* commits in the window that began at windowStart */
   char *wal;                   /* path */
   volatile const u32 *head;
@@ -99,7 +97,7 @@ static void watchBusy(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
 /* The -wal was written. Returns 1 if the next event should wake the thread, too. */
 static int watchEvent(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
   if( p->state==WATCH_HOT ){
-    /* A transaction that spills: steps of a poll, not of a spin, however often it writes. */
+    /* A transaction that spills: steps as long as a poll's, however often it writes. */
     if( now - p->began>WATCH_LONG ) watchBusy(w, p, now);
     else if( p->since<now - 4*WATCH_POLL ) p->since = now - 4*WATCH_POLL;
     return now - p->began<WATCH_MS;
@@ -147,7 +145,6 @@ static int watchWriting(const LiveWatch *p){
 }
 
 static void watchFound(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
-  if( p->state==WATCH_HOT ) p->spin = now - p->since<3*WATCH_SPIN;
   if( now - p->windowStart>WATCH_WINDOW ){
     p->windowStart = now;
     p->found = 0;
@@ -184,7 +181,6 @@ static int watchCheck(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
       break;
     case WATCH_HOT:
       if( !writing || now - p->since>2*WATCH_NET ) watchCold(p, now);
-      else if( p->spin && now - p->since<WATCH_SPIN ) p->due = now;
       else{
         sqlite3_int64 step = (now - p->since)/4;
         p->due = now + (step>WATCH_STEP ? step : WATCH_STEP);
@@ -242,7 +238,6 @@ LIVE_API int live_watch_add(LiveWatcher *w, const char *wal, sqlite3_file *f){
     p->wal = strdup(wal);
     p->shm = u->pShm->pShmNode->hShm;
     p->head = (volatile const u32*)u->pShm->pShmNode->apRegion[0];
-    p->spin = 1;
     if( p->wal ){
       p->last = watchNow();
       watchArm(w, p);
@@ -312,7 +307,7 @@ static void watchSleep(LiveWatcher *w, sqlite3_int64 until, sqlite3_int64 now){
 ** `out` and returns how many. -1 once live_watch_stop() was called. One thread at a time.
 */
 LIVE_API int live_watch_wait(LiveWatcher *w, int *out, int most){
-  prctl(PR_SET_TIMERSLACK, 1000UL); /* else a sleep of 50 us takes 100 */
+  prctl(PR_SET_TIMERSLACK, 1000UL); /* else a sleep of 20 us takes 70 */
   for(;;){
     sqlite3_int64 now, next;
     int i, n = 0;
@@ -329,7 +324,6 @@ LIVE_API int live_watch_wait(LiveWatcher *w, int *out, int most){
     if( w->stopped ) n = -1;
     pthread_mutex_unlock(&w->mutex);
     if( n ) return n;
-    if( next<=now ) sched_yield();
-    else watchSleep(w, next, now);
+    if( next>now ) watchSleep(w, next, now);
   }
 }
