@@ -36,6 +36,8 @@ const WAITING: readonly ErrorCode[] = [
 ];
 /** Of a chain of replicas, as far as it is remembered. */
 const MAX_HOPS = 32;
+/** After the last commit; one that is quiet for longer is looked at each second. */
+const LIVELY_MS = 5000;
 /** Waiting for a file of this machine: looking costs nothing. */
 const RETRY_LOCAL_MS = 250;
 
@@ -123,13 +125,15 @@ export class Database {
     this.#primary?.flush();
   }
 
-  /** The slow timer: several times a second when idle. */
+  /** The slow timer, several times a second: checkpoints that are due, commits that nobody told of. */
   tick(): void {
-    this.#primary?.look();
+    const primary = this.#primary;
+    if (primary !== undefined && primary.quietMs < LIVELY_MS) primary.look();
   }
 
   /** Once a second. */
   check(): void {
+    this.#primary?.look();
     this.#primary?.check();
     this.#replica?.check();
     this.#view?.logProgress();

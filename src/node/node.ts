@@ -12,7 +12,7 @@ import type { NodeOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
 import { Waker } from "./waker.ts";
 
-/** Idle, each look of each database; an event or a busy database looks sooner. */
+/** For what no commit starts: checkpoints that are due, and commits that nobody told of. */
 const TICK_MS = 250;
 const TICKS_PER_CHECK = 4;
 /** A node whose event loop stands still for so long ends itself. */

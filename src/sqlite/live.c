@@ -4,7 +4,7 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_no_delay(), live_fs_type(), live_watchdog()  what Deno does not offer of the system.
+**   live_no_delay(), live_fs_type(), live_inode(), live_watchdog()  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
@@ -105,6 +105,12 @@ LIVE_API int live_no_delay(int fd){
 LIVE_API sqlite3_int64 live_fs_type(const char *path){
   struct statfs s;
   return statfs(path, &s) ? -1 : (sqlite3_int64)(unsigned)s.f_type;
+}
+
+/* The inode that path names, 0 if there is none. */
+LIVE_API sqlite3_int64 live_inode(const char *path){
+  struct stat s;
+  return stat(path, &s) ? 0 : (sqlite3_int64)s.st_ino;
 }
 
 /*

@@ -7,7 +7,7 @@ import { type Scope, scopedTest } from "../support/scope.ts";
 async function processorNs(node: LiveNode): Promise<number> {
   const tasks = `/proc/${node.child.pid}/task`;
   let sum = 0;
-  for (const { name } of [...Deno.readDirSync(tasks)]) {
+  for await (const { name } of Deno.readDir(tasks)) {
     const text = await Deno.readTextFile(`${tasks}/${name}/schedstat`).catch(() => "0"); // ended
     sum += Number(text.split(" ")[0]);
   }
@@ -86,7 +86,6 @@ scopedTest(
     await primary.healthy();
     const replica = await scope.start("replica", replicaOf(copy, primary, source));
     assertUndisturbed(await writer.joinWriter());
-    await assertSameContent(source, [copy]);
     await assertInSync({ source, copy, primary, replica });
     const said = primary.log.filter((line) => line.includes("fs.inotify.max_user_instances"));
     assertEquals(said.length, 1);
