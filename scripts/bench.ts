@@ -1,10 +1,11 @@
 /**
  * Measures whole processes from the executable, always beside a baseline in the same run:
- * `bench.ts [work…] [--runs N] [--size MiB] [--seconds N] [--json]`. Results go to stdout, what is
- * going on to stderr. Missed targets do not fail it: a busy machine misses them, too.
+ * `bench.ts [work…] [--runs N] [--size MiB] [--seconds N] [--executable PATH] [--json]`. Results go to
+ * stdout, what is going on to stderr. Missed targets do not fail it: a busy machine misses them, too.
  * May import: scripts/bench, scripts/tools.
  * @module
  */
+import { resolve } from "node:path";
 import { parseArguments, type Request } from "./bench/arguments.ts";
 import { burst } from "./bench/burst.ts";
 import { copy } from "./bench/copy.ts";
@@ -19,7 +20,7 @@ import { start } from "./bench/start.ts";
 import { tableLines } from "./bench/table.ts";
 import { type Result, resultsOf, type Samples, type Work } from "./bench/work.ts";
 import { writer } from "./bench/writer.ts";
-import { print, ROOT, runOrFail, runScript } from "./tools.ts";
+import { exists, print, ROOT, runOrFail, runScript, ScriptError } from "./tools.ts";
 
 const WORKS: readonly Work[] = [
   latency,
@@ -41,7 +42,13 @@ async function once(
   interrupted: Promise<undefined>,
 ): Promise<Samples | undefined> {
   const folder = await Deno.makeTempDir({ prefix: "live-bench-" });
-  const options = { largeBytes: request.sizeMb * 2 ** 20, seconds: request.seconds };
+  const { seconds, executable } = request;
+  const options = {
+    largeBytes: request.sizeMb * 2 ** 20,
+    seconds,
+    // Nodes are started elsewhere.
+    ...(executable === undefined ? {} : { executable: resolve(executable) }),
+  };
   const stage = new Stage(folder, options);
   try {
     return await Promise.race([work.once(stage, nth), interrupted]);
@@ -56,7 +63,11 @@ async function once(
 async function bench(request: Request): Promise<number> {
   const python = await pythonVersion();
   // In a process of its own: it prints to stdout, which may be JSON here.
-  await runOrFail("build", Deno.execPath(), ["run", "-A", `${ROOT}scripts/build.ts`]);
+  const build = ["run", "-A", `${ROOT}scripts/build.ts`];
+  if (request.executable === undefined) await runOrFail("build", Deno.execPath(), build);
+  else if (!await exists(request.executable)) {
+    throw new ScriptError(`Cannot measure "${request.executable}": no such file`);
+  }
   const machine = await thisMachine(python);
   using interrupt = new Interrupt();
   const interrupted = interrupt.first.then(() => undefined);
@@ -82,8 +93,9 @@ async function bench(request: Request): Promise<number> {
 function show(request: Request, machine: Machine, results: readonly Result[]): void {
   if (request.json) return print(JSON.stringify({ machine, request, results }, undefined, 2));
   tell("");
-  const { runs, seconds, sizeMb } = request;
-  print(`${runs} runs of ${seconds} s, large database ${sizeMb} MiB`);
+  const { runs, seconds, sizeMb, executable } = request;
+  const which = executable === undefined ? "" : `, ${executable}`;
+  print(`${runs} runs of ${seconds} s, large database ${sizeMb} MiB${which}`);
   for (const line of machineLines(machine)) print(line);
   print("");
   for (const line of tableLines(results)) print(line);

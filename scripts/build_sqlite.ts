@@ -21,6 +21,8 @@ export const SQLITE_PACKAGE = "better-sqlite3@13.2.0";
 const LIVE_C = `${ROOT}src/sqlite/live.c`;
 /** Symbol versions that an older glibc has, too. */
 const GLIBC_H = `${ROOT}scripts/glibc.h`;
+/** What live.c includes of ours. */
+const INCLUDED = [`${ROOT}src/sqlite/watch.c`] as const;
 const CACHE = `${ROOT}dist/cache`;
 export const LIBRARY = `${ROOT}dist/libsqlite3.so`;
 const STAMP = `${ROOT}dist/libsqlite3.stamp`;
@@ -76,7 +78,8 @@ export async function buildSqlite(): Promise<boolean> {
 async function inputs(): Promise<string> {
   const { code, stdout } = await run("cc", ["--version"], { missing: NO_CC });
   if (code !== 0) throw new ScriptError("Cannot build SQLite: cc --version fails");
-  const sources = [await Deno.readTextFile(LIVE_C), await Deno.readTextFile(GLIBC_H)];
+  const paths = [LIVE_C, GLIBC_H, ...INCLUDED];
+  const sources = await Promise.all(paths.map((path) => Deno.readTextFile(path)));
   return sha256(SQLITE_PACKAGE, ...FLAGS, ...LIBRARIES, stdout, ...sources);
 }
 

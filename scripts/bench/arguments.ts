@@ -13,6 +13,8 @@ export interface Request {
   readonly sizeMb: number;
   /** Of each timed part. */
   readonly seconds: number;
+  /** Measure this one, of another commit, instead of building; relative to where the bench was started. */
+  readonly executable?: string;
 }
 
 const NUMBERS = {
@@ -28,22 +30,26 @@ export function parseArguments(args: readonly string[], known: readonly string[]
   const named: string[] = [];
   const numbers = { runs: 3, sizeMb: 1024, seconds: 10 };
   let json = false;
+  let executable: string | undefined;
   for (let at = 0; at < args.length; at++) {
     const [flag = "", inline] = args[at]!.split("=", 2);
     if (isNumber(flag)) {
       const { key, least } = NUMBERS[flag];
       numbers[key] = wholeNumber(flag, inline ?? args[++at] ?? "", least);
+    } else if (flag === "--executable") {
+      executable = inline ?? args[++at] ?? "";
+      if (executable === "") throw new ScriptError("Cannot use --executable: say its path");
     } else if (args[at] === "--json") json = true;
     else if (known.includes(args[at]!)) named.push(args[at]!);
     else {
       throw new ScriptError(
         `Cannot measure "${args[at]}": say any of ${known.join(", ")}, and ` +
-          "--runs N, --size MiB, --seconds N, --json",
+          "--runs N, --size MiB, --seconds N, --executable PATH, --json",
       );
     }
   }
   const works = known.filter((name) => named.length === 0 || named.includes(name));
-  return { works, json, ...numbers };
+  return { works, json, ...numbers, ...(executable === undefined ? {} : { executable }) };
 }
 
 function wholeNumber(flag: string, text: string, least: number): number {

@@ -5,7 +5,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import type { LiveNode } from "../../tests/support/node.ts";
+import type { DatabaseConfig, LiveNode } from "../../tests/support/node.ts";
 import { Scope } from "../../tests/support/scope.ts";
 import { ScriptError } from "../tools.ts";
 import { Helper } from "./helper.ts";
@@ -18,6 +18,8 @@ export interface StageOptions {
   readonly largeBytes: number;
   /** Of each timed part. */
   readonly seconds: number;
+  /** Default: what the build makes. */
+  readonly executable?: string;
 }
 
 export interface Pair {
@@ -60,13 +62,18 @@ export class Stage {
 
   /** A primary that is not started. */
   primary(name: string, path: string): LiveNode {
-    return this.#scope.node(name, { dbs: [{ path }] });
+    return this.#node(name, { path });
   }
 
   /** A replica that is not started. */
   replica(name: string, path: string, upstream: LiveNode, upstreamPath: string): LiveNode {
-    const database = { path, upstream: { url: upstream.url, path: upstreamPath } };
-    return this.#scope.node(name, { dbs: [database] });
+    return this.#node(name, { path, upstream: { url: upstream.url, path: upstreamPath } });
+  }
+
+  #node(name: string, database: DatabaseConfig): LiveNode {
+    const node = this.#scope.node(name, { dbs: [database] });
+    if (this.options.executable !== undefined) node.executable = this.options.executable;
+    return node;
   }
 
   /** A database, a primary and a replica that is live. */

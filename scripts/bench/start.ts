@@ -36,19 +36,20 @@ export const start: Work = {
     { key: "size", title: "executable", unit: "MB" },
   ],
   async once(stage): Promise<Samples> {
+    const { executable = EXECUTABLE } = stage.options;
     const node = stage.primary("primary", await stage.database("source"));
     const healthy: number[] = [];
     const version: number[] = [];
     for (let nth = 0; nth < STARTS; nth++) {
       const began = performance.now();
-      await runOrFail("ask for the version", EXECUTABLE, ["version"]);
+      await runOrFail("ask for the version", executable, ["version"]);
       version.push(performance.now() - began);
       healthy.push(await untilHealthy(node));
       await node.stop();
     }
     return {
       healthy: { value: median(healthy), baselines: { "only “version”": median(version) } },
-      size: { value: (await Deno.stat(EXECUTABLE)).size / 1e6 },
+      size: { value: (await Deno.stat(executable)).size / 1e6 },
     };
   },
 };

@@ -25,7 +25,7 @@ import { SideFiles } from "./side_files.ts";
 import type { DatabaseStatus, DownstreamStatus, Role, State } from "./status.ts";
 import { UpstreamView } from "./upstream_view.ts";
 import type { Waited } from "./wait.ts";
-import { Waker } from "./waker.ts";
+import type { Waker } from "./waker.ts";
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
@@ -47,6 +47,8 @@ const WAITING: readonly ErrorCode[] = [
 const MAX_HOPS = 32;
 /** Epochs that are remembered. */
 const MAX_PAST = 64;
+/** After the last commit; one that is quiet for longer is looked at each second. */
+const LIVELY_MS = 5000;
 /** Waiting for a file of this machine: looking costs nothing. */
 const RETRY_LOCAL_MS = 250;
 
@@ -78,6 +80,7 @@ export class Database implements Waited {
   readonly moves: Waiters;
   readonly counters = new Counters();
   readonly #env: Env;
+  readonly #waker: Waker;
   readonly #files: SideFiles;
   readonly #view: UpstreamView | undefined;
   readonly #replica: Replica | undefined;
@@ -89,7 +92,6 @@ export class Database implements Waited {
   #primary: Primary | undefined;
   #verifying = false;
   #check: { readonly source: LiveSource; readonly check: SelfCheck } | undefined;
-  #waker: Waker | undefined;
   #state: State = "waiting";
   #reason: string | undefined;
   #said: string | undefined;
@@ -99,8 +101,9 @@ export class Database implements Waited {
   /** How often the histories differed since a connection was live for a while. */
   #differed = 0;
 
-  constructor(options: DatabaseOptions, connect: Connect, env: Env) {
+  constructor(options: DatabaseOptions, connect: Connect, waker: Waker, env: Env) {
     this.options = options;
+    this.#waker = waker;
     this.#env = { ...env, log: env.log.with({ db: options.path }) };
     this.moves = new Waiters(env.clock);
     this.downstreams = new Downstreams(this.#env, () => this.moves.wake());
@@ -155,7 +158,7 @@ export class Database implements Waited {
 
   /** Waited: what is committed and readable here now. On a primary that is looked up. */
   newest(): Position | undefined {
-    this.#waker?.poke();
+    this.#primary?.look();
     return this.#primary?.position ?? this.#replica?.position;
   }
 
@@ -227,13 +230,15 @@ export class Database implements Waited {
     );
   }
 
-  /** The slow timer: several times a second when idle. */
+  /** The slow timer, several times a second: checkpoints that are due, commits that nobody told of. */
   tick(): void {
-    this.#waker?.poke();
+    const primary = this.#primary;
+    if (primary !== undefined && primary.quietMs < LIVELY_MS) primary.look();
   }
 
   /** Once a second. */
   check(): void {
+    this.#primary?.look();
     this.#primary?.check();
     this.#replica?.check();
     this.#view?.logProgress();
@@ -353,12 +358,9 @@ export class Database implements Waited {
     this.#state = "serving";
     this.#reason = this.#said = undefined;
     this.#moved();
-    const waker = new Waker(this.#env.clock, `${primary.handle.path}-wal`, () => primary.look());
-    this.#waker = waker;
-    waker.start();
+    const unwatch = this.#waker.add(primary.handle, () => primary.look());
     const reason = await ended;
-    waker.stop();
-    this.#waker = undefined;
+    unwatch(); // before its memory is unmapped
     if (reason === undefined) return; // the process ends, or close() follows
     this.#primary = undefined;
     this.#state = "waiting"; // closing may take long, on a disk that hangs

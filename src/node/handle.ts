@@ -13,7 +13,9 @@ import { codeOf, LiveError } from "../base/errors.ts";
 import { type CheckpointResult, Connection } from "../sqlite/connection.ts";
 import { unsafeFilesystem } from "../sqlite/filesystem.ts";
 import { SqliteFile } from "../sqlite/file.ts";
+import { cString, sqlite } from "../sqlite/library.ts";
 import { SqliteShm } from "../sqlite/shm.ts";
+import type { CommitWatch } from "../sqlite/watch.ts";
 import { decodePageSize, FRAME_HEADER_BYTES, frameOffset, isPageSize } from "../wal/format.ts";
 import { SLOT, WalIndex, type WalIndexHeader } from "../wal/wal_index.ts";
 
@@ -41,7 +43,8 @@ export class DatabaseHandle {
   readonly #control: Connection;
   readonly #worker: Connection;
   readonly #shm: SqliteShm;
-  readonly #walInode: number | null;
+  readonly #walPath: Uint8Array<ArrayBuffer>;
+  readonly #walInode: bigint;
   #working: Promise<unknown> | undefined;
   #closed = false;
 
@@ -63,7 +66,8 @@ export class DatabaseHandle {
       this.device = info.dev;
       this.inode = info.ino ?? 0;
       this.born = info.birthtime?.getTime() ?? 0;
-      this.#walInode = inodeOf(`${path}-wal`);
+      this.#walPath = cString(`${path}-wal`);
+      this.#walInode = sqlite().live_inode(this.#walPath);
       this.#worker = worker;
     } catch (error) {
       worker?.close();
@@ -121,10 +125,16 @@ export class DatabaseHandle {
     return byte[0]!;
   }
 
+  /** Has its log watched, by the number that is returned. Ends before close(): see sqlite/watch. */
+  watch(by: CommitWatch): number {
+    return by.add(this.#control);
+  }
+
   /** True if the path or its -wal now names another file than the one that is open. */
   moved(): boolean {
     if (this.#closed) return true;
-    return this.#control.hasMoved() || inodeOf(`${this.path}-wal`) !== this.#walInode;
+    // Not by Deno.stat: this is asked each second for each database.
+    return this.#control.hasMoved() || sqlite().live_inode(this.#walPath) !== this.#walInode;
   }
 
   /** One checkpoint on the worker's thread; undefined if the worker is at work already. */
@@ -266,12 +276,4 @@ function realPath(path: string): string {
     );
   }
   return real;
-}
-
-function inodeOf(path: string): number | null {
-  try {
-    return Deno.statSync(path).ino;
-  } catch {
-    return null;
-  }
 }

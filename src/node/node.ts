@@ -1,16 +1,18 @@
 /**
  * Every database of a config: start, one slow timer for all, another config, status, stop. May
- * import: base/, sqlite/process, changes/, node/.
+ * import: base/, sqlite/process, sqlite/watch, changes/, node/.
  * @module
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { watchdog } from "../sqlite/process.ts";
+import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
 import { type DatabaseOptions, DEFAULT_SELF_CHECK_BYTES, type NodeOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
+import { Waker } from "./waker.ts";
 
-/** Idle, each look of each database; an event or a busy database looks sooner. */
+/** For what no commit starts: checkpoints that are due, and commits that nobody told of. */
 const TICK_MS = 250;
 const TICKS_PER_CHECK = 4;
 /** A node whose event loop stands still for so long ends itself. */
@@ -35,6 +37,7 @@ export interface Reloaded {
 export class Node {
   readonly #connect: Connect;
   readonly #env: Env;
+  readonly #waker: Waker;
   readonly #version: string;
   readonly #started: number;
   #databases: readonly Database[];
@@ -51,6 +54,7 @@ export class Node {
     this.#env = env;
     this.#version = version;
     this.#started = env.clock.monotonic();
+    this.#waker = new Waker(() => new SqliteWatch(), env.log);
     this.#selfCheckBytes = options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES;
     this.#databases = options.databases.map((database) => this.#make(database));
   }
@@ -85,6 +89,7 @@ export class Node {
       await Promise.all([...this.#running.values()].map(({ done }) => done));
     } finally {
       cancel();
+      await this.#waker.stop();
       watchdog(0);
     }
   }
@@ -128,7 +133,7 @@ export class Node {
   async drain(limitMs: number): Promise<boolean> {
     const { clock } = this.#env;
     const until = clock.monotonic() + limitMs;
-    for (const database of this.#databases) database.tick();
+    for (const database of this.#databases) database.newest();
     while (!this.#databases.every((database) => database.drained())) {
       if (clock.monotonic() >= until) return false;
       await clock.sleep(DRAIN_LOOK_MS);
@@ -159,7 +164,7 @@ export class Node {
   }
 
   #make(options: DatabaseOptions): Database {
-    return new Database(options, this.#connect, this.#env);
+    return new Database(options, this.#connect, this.#waker, this.#env);
   }
 
   #start(database: Database, signal: AbortSignal): void {

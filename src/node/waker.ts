@@ -1,124 +1,76 @@
 /**
- * Says when to look at a WAL. Idle: inotify on the -wal, and the node's one slow timer. Busy: a look
- * each millisecond and no watch, because every watched write costs the writer. May import: base/.
+ * Says when to look at which log, for all primaries of a node: one wait for all of them, in the native
+ * half (sqlite/watch.c), which returns when a commit has been published. May import: base/,
+ * sqlite/watch.
  *
- * A look right after an event may come too early: the wal-index is written after the WAL, with
- * synchronous=FULL after an fsync. So an event means a look at once and some later ones.
+ * It only decides when to look. Whatever it misses is found by the node's slow timer.
  * @module
  */
-import type { Clock } from "../base/env.ts";
+import type { Log } from "../base/env.ts";
+import type { CommitWatch } from "../sqlite/watch.ts";
 
-/** Looks that found something within the window, from which polling is cheaper than watching. */
-const BUSY_LOOKS = 20;
-const BUSY_WINDOW_MS = 50;
-const POLL_MS = 1;
-/** Quiet time after which polling ends. */
-const QUIET_MS = 50;
-/** After the last event. */
-const RECHECKS_MS = [0, 1, 5, 10, 20, 50, 100] as const;
+/** An open database: adds itself, and returns the number that it got. */
+export interface Watchable {
+  watch(by: CommitWatch): number;
+}
 
 export class Waker {
-  readonly #clock: Clock;
-  readonly #path: string;
-  readonly #look: () => boolean;
-  #watcher: Deno.FsWatcher | undefined;
+  readonly #open: () => CommitWatch;
+  readonly #log: Log;
+  readonly #looks = new Map<number, () => void>();
+  #watch: CommitWatch | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #told = false;
   #stopped = false;
-  #polling = false;
-  #lastFound = 0;
-  #windowStart = 0;
-  #foundInWindow = 0;
-  #step = 0;
-  #cancelRecheck: () => void = () => {};
 
-  /** `look` returns true if it found something new. It must not throw. */
-  constructor(clock: Clock, path: string, look: () => boolean) {
-    this.#clock = clock;
-    this.#path = path;
-    this.#look = look;
+  /** `open` is called at the first add(): a node without primaries waits for nothing. */
+  constructor(open: () => CommitWatch, log: Log) {
+    this.#open = open;
+    this.#log = log;
   }
 
-  start(): void {
-    this.#watch();
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#cancelRecheck();
-    this.#unwatch();
-  }
-
-  /** A look out of turn, as the slow timer makes. */
-  poke(): void {
-    this.#lookOnce();
-  }
-
-  #lookOnce(): void {
-    if (this.#stopped || !this.#look()) return;
-    const now = this.#clock.monotonic();
-    this.#lastFound = now;
-    if (now - this.#windowStart > BUSY_WINDOW_MS) {
-      this.#windowStart = now;
-      this.#foundInWindow = 0;
+  /**
+   * Calls `look` when there may be a commit; it must not throw. The returned function ends that, and
+   * must be called before the database is closed.
+   */
+  add(database: Watchable, look: () => void): () => void {
+    if (this.#stopped) return () => {};
+    if (this.#watch === undefined) {
+      this.#watch = this.#open();
+      this.#running = this.#run(this.#watch);
     }
-    if (++this.#foundInWindow >= BUSY_LOOKS && !this.#polling) this.#poll();
-  }
-
-  #watch(): void {
-    if (this.#stopped || this.#watcher !== undefined) return;
-    try {
-      this.#watcher = Deno.watchFs(this.#path);
-      void this.#events(this.#watcher);
-    } catch { // no inotify left, or no file: the slow timer looks, and tries again
-      this.#watcher = undefined;
-    }
-  }
-
-  #unwatch(): void {
-    try {
-      this.#watcher?.close();
-    } catch { /* closed already */ }
-    this.#watcher = undefined;
-  }
-
-  async #events(watcher: Deno.FsWatcher): Promise<void> {
-    try {
-      for await (const event of watcher) {
-        if (this.#stopped || this.#watcher !== watcher) return;
-        if (event.kind !== "access") this.#event();
-      }
-    } catch { /* the watcher was closed, or the system gave up: the slow timer goes on */ }
-  }
-
-  #event(): void {
-    this.#lookOnce();
-    this.#step = 0;
-    this.#recheckLater(RECHECKS_MS[0]);
-  }
-
-  #recheckLater(ms: number): void {
-    this.#cancelRecheck();
-    this.#cancelRecheck = this.#clock.after(ms, () => {
-      this.#lookOnce();
-      const last = RECHECKS_MS[this.#step]!;
-      const next = RECHECKS_MS[++this.#step];
-      if (next !== undefined && !this.#polling) this.#recheckLater(next - last);
-    });
-  }
-
-  #poll(): void {
-    this.#polling = true;
-    this.#unwatch();
-    const tick = (): void => {
-      if (this.#stopped) return;
-      this.#lookOnce();
-      if (this.#clock.monotonic() - this.#lastFound < QUIET_MS) {
-        this.#clock.after(POLL_MS, tick);
-        return;
-      }
-      this.#polling = false;
-      this.#watch();
-      this.#lookOnce(); // what came between the last look and the watch
+    const watch = this.#watch;
+    const id = database.watch(watch);
+    this.#looks.set(id, look);
+    this.#tell(watch);
+    return () => {
+      if (!this.#looks.delete(id)) return;
+      watch.remove(id);
     };
-    this.#clock.after(POLL_MS, tick);
+  }
+
+  /** Nothing is looked at from now on; resolves when the wait has ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#looks.clear();
+    this.#watch?.stop();
+    await this.#running;
+  }
+
+  async #run(watch: CommitWatch): Promise<void> {
+    for (;;) {
+      const ids = await watch.wait();
+      if (ids === undefined) return;
+      for (const id of ids) this.#looks.get(id)?.();
+      if (!this.#stopped) this.#tell(watch);
+    }
+  }
+
+  /** Once: the logs are read from time to time then, which is slower, not wrong. */
+  #tell(watch: CommitWatch): void {
+    const reason = watch.refused();
+    if (reason === undefined || this.#told) return;
+    this.#told = true;
+    this.#log.warn("commits are seen up to 10 ms later", { reason });
   }
 }

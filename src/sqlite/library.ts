@@ -54,8 +54,19 @@ const SYMBOLS = {
   live_shm_lock: { parameters: ["pointer", "i32", "i32", "i32"], result: "i32" },
   live_shm_barrier: { parameters: ["pointer"], result: "void" },
   live_fs_type: { parameters: ["buffer" /* path */], result: "i64" },
+  live_inode: { parameters: ["buffer" /* path */], result: "i64" },
   live_no_delay: { parameters: ["i32" /* fd */], result: "i32" },
   live_watchdog: { parameters: ["i32" /* seconds */], result: "i32" },
+  // watch.c
+  live_watch_open: { parameters: [], result: "pointer" },
+  // watcher, path of the -wal, sqlite3_file* of the database
+  live_watch_add: { parameters: ["pointer", "buffer", "pointer"], result: "i32" },
+  live_watch_remove: { parameters: ["pointer", "i32"], result: "void" },
+  live_watch_failed: { parameters: ["pointer"], result: "i32" },
+  live_watch_stop: { parameters: ["pointer"], result: "void" },
+  live_watch_free: { parameters: ["pointer"], result: "void" },
+  // watcher, int *numbers, how many
+  live_watch_wait: { parameters: ["pointer", "buffer", "i32"], result: "i32", nonblocking: true },
   live_db_config: { parameters: ["pointer", "i32", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 

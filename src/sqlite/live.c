@@ -4,7 +4,8 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_no_delay(), live_fs_type(), live_watchdog()  what Deno does not offer of the system.
+**   live_no_delay(), live_fs_type(), live_inode(), live_watchdog()  what Deno does not offer of the system.
+**   live_watch_*() waits for commits: watch.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
 #include "sqlite3.c"
@@ -106,6 +107,12 @@ LIVE_API sqlite3_int64 live_fs_type(const char *path){
   return statfs(path, &s) ? -1 : (sqlite3_int64)(unsigned)s.f_type;
 }
 
+/* The inode that path names, 0 if there is none. */
+LIVE_API sqlite3_int64 live_inode(const char *path){
+  struct stat s;
+  return stat(path, &s) ? 0 : (sqlite3_int64)s.st_ino;
+}
+
 /*
 ** The watchdog: a thread that counts seconds and ends the process when nobody has reset the count for
 ** too long. It counts its own wake-ups, so time in which the whole process was stopped is no hang.
@@ -135,3 +142,5 @@ LIVE_API int live_watchdog(int seconds){
   started = 1;
   return pthread_create(&thread, 0, liveWatchdog, 0);
 }
+
+#include "watch.c"

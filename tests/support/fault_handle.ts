@@ -96,6 +96,10 @@ class FaultHandle implements Handle {
     return byte[0]!;
   }
 
+  watch(): number {
+    throw new Error("only primaries are watched, and replicas run here");
+  }
+
   moved(): boolean {
     this.#parts.life.must();
     const { disk } = this.#parts.machine;

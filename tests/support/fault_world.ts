@@ -14,6 +14,7 @@ import { Database } from "../../src/node/database.ts";
 import type { OpenResult } from "../../src/node/handle.ts";
 import type { DatabaseStatus } from "../../src/node/status.ts";
 import { DATABASE_DEFAULTS } from "../../src/node/options.ts";
+import { Waker } from "../../src/node/waker.ts";
 import { SeededRandom } from "./fake_env.ts";
 import { Life, turn, WorldClock } from "./fault_clock.ts";
 import { openHandle } from "./fault_handle.ts";
@@ -28,6 +29,10 @@ import { installSeam, ROOT, type Seat } from "./fault_deno.ts";
 
 export const PATH = `${ROOT}/shop.db`;
 const CONVERGE_MS = 120_000;
+/** Only replicas run here, and they wait for nothing on this machine. */
+const NO_WAKER = new Waker(() => {
+  throw new Error("a replica watches no log");
+}, silentLog);
 
 export interface WorldOptions {
   readonly seed: number;
@@ -151,6 +156,7 @@ export class World implements Disposable {
         maxCheckpointPageCount: hard,
       },
       () => link,
+      NO_WAKER,
       { clock: life.clock, random, log },
     );
     this.#node = { life, database, handles: [] };

@@ -58,6 +58,8 @@ export class LiveNode implements AsyncDisposable {
   readonly log: string[] = [];
   /** "host:port" as configured, or as the log said when it was port 0. */
   address: string | undefined;
+  /** What start() runs unless it is told another. */
+  executable: string = EXECUTABLE;
   readonly #configPath: string;
   #config: NodeConfig;
   #child: Child | undefined;
@@ -122,7 +124,7 @@ export class LiveNode implements AsyncDisposable {
     this.write();
     const command = [
       ...options.wrapper ?? [],
-      options.executable ?? EXECUTABLE,
+      options.executable ?? this.executable,
       "replicate",
       "-config",
       this.#configPath,

@@ -143,8 +143,7 @@ export async function replicaFaults(scope: Scope, run: FaultRun): Promise<Outcom
 }
 
 /**
- * Primaries, each with its own fault, its writer and its replica. Not too many in one node: with each
- * file that Deno.watchFs watches every event costs more.
+ * Primaries, each with its own fault, its writer and its replica, in several nodes.
  */
 export async function primaryFaults(scope: Scope, run: FaultRun): Promise<Outcome[]> {
   const { cases } = run;
