@@ -107,8 +107,14 @@ __attribute__((constructor)) static void start(void){
   }
 }
 
+/* `<db>-live/position` is written for applications, again and again, and never read by a node. */
+static int unseen(const char *path){
+  const char *name = strstr(path, "-live/position");
+  return name && (name[14]==0 || strcmp(name+14, ".new")==0);
+}
+
 static int below(const char *path){
-  return rootLength>0 && strncmp(path, root, rootLength)==0 && (path[rootLength]=='/' || path[rootLength]==0);
+  return rootLength>0 && !unseen(path) && strncmp(path, root, rootLength)==0 && (path[rootLength]=='/' || path[rootLength]==0);
 }
 
 /* ---- Which inode is which path ---- */
@@ -133,7 +139,7 @@ static const char *known(uint64_t inode){
     if( inodes[at].inode==inode ){ path = inodes[at].path; break; }
   }
   leave();
-  return path;
+  return path && path[0] ? path : 0;
 }
 
 /* The watched path behind a descriptor, or 0. */
@@ -240,7 +246,9 @@ static int openAny(int dir, const char *path, int flags, int mode){
   start();
   if( bootId && strcmp(path, "/proc/sys/kernel/random/boot_id")==0 ) path = bootId;
   if( !full(dir, path, name, sizeof(name)) || !below(name) ){
-    return (int)syscall(SYS_openat, dir, path, flags, mode);
+    fd = (int)syscall(SYS_openat, dir, path, flags, mode);
+    if( fd>=0 && unseen(path) && fstat(fd, &info)==0 ) learn(info.st_ino, ""); /* a number used again */
+    return fd;
   }
   if( failing(ON_OPEN, name) ) return -1;
   if( flags & O_CREAT ) existed = inodeOf(name)!=0;

@@ -73,7 +73,7 @@ scopedTest(
     await sleep(20);
     await replicate(scope, {});
     assertEquals(await newFiles(marker, scope.folder), []);
-    const known = /^(primary|replica)\/app\.db(-wal|-shm|-live\/(lock|state))?$/;
+    const known = /^(primary|replica)\/app\.db(-wal|-shm|-live\/(lock|state|position))?$/;
     const others = (await filesBelow(scope.folder)).filter((path) => !known.test(path));
     assertEquals(others, ["marker", "primary.yml", "replica.yml"]);
   },
