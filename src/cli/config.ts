@@ -10,6 +10,7 @@
  */
 import { LiveError, messageOf } from "../base/errors.ts";
 import {
+  COMPRESSIONS,
   DATABASE_DEFAULTS,
   type DatabaseOptions,
   DEFAULT_SELF_CHECK_BYTES,
@@ -29,6 +30,7 @@ import { checkKeys, Section } from "./schema.ts";
 import {
   absolutePath,
   parseBoolean,
+  parseChoice,
   parseId,
   parseMode,
   parseRate,
@@ -285,9 +287,11 @@ function readUpstream(
     throw section.problem("ca", "is for https, and url is http; write https:// or remove the line");
   }
   const ca = section.read("ca", (text) => secretPath(text, "ca", surroundings));
+  const compression = section.read("compression", (text) => parseChoice(text, COMPRESSIONS));
   return {
     url,
     path: path ?? inUrl ?? ownPath,
+    ...(compression !== undefined && compression !== "auto" && { compression }),
     ...(token !== undefined && { token }),
     ...(file !== undefined && { tokenFile: file }),
     ...(ca !== undefined && { ca }),

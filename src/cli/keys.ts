@@ -7,7 +7,7 @@
  * @module
  */
 import { formatDuration } from "../base/duration.ts";
-import { DATABASE_DEFAULTS, LIMIT_DEFAULTS } from "../node/options.ts";
+import { COMPRESSIONS, DATABASE_DEFAULTS, LIMIT_DEFAULTS } from "../node/options.ts";
 import type { Range } from "./values.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -209,6 +209,16 @@ export const KEYS: readonly ConfigKey[] = [
     help:
       "A file of CA certificates (PEM) to trust instead of the system's, for an https URL; read " +
       "again at SIGHUP.",
+  },
+  {
+    name: "dbs[].upstream.compression",
+    type: "choice",
+    choices: COMPRESSIONS,
+    default: "auto",
+    example: "zstd",
+    help:
+      "Whether the upstream compresses what it sends; auto does where a round trip takes more " +
+      "than 5 ms.",
   },
   {
     name: "dbs[].monitor-delay-interval",

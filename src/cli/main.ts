@@ -289,8 +289,9 @@ async function replicate(loaded: LoadedConfig, load: () => LoadedConfig): Promis
 
 function connectWith(secrets: Secrets): Connect {
   return (upstream, env, onChain) => {
-    const { url, path } = upstream;
-    return new HttpSource({ url, path, access: secrets.accessOf(upstream), onChain }, env);
+    const { url, path, compression = "auto" } = upstream;
+    const access = secrets.accessOf(upstream);
+    return new HttpSource({ url, path, compression, access, onChain }, env);
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * Another node's database as a ChangeSource: what changes() yields are the bytes of its HTTP answer.
- * May import: base/, changes/, http/{endpoints,ranges,tls}.
+ * May import: base/, changes/, node/options, http/{compression,endpoints,ranges,tls}.
  *
  * Every failure is a LiveError "upstream" with a sentence that names the upstream, unless the other
  * node said a code that is acted on ("position_gone", "not_ready"). The token stands in no message.
@@ -10,8 +10,10 @@ import { type Bytes, formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import { formatPosition, formatTxid } from "../base/types.ts";
+import type { Compression } from "../node/options.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
+import { COMPRESSION_HEADER, decompressed } from "./compression.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
 import { explainTls, type Settings } from "./tls.ts";
@@ -30,6 +32,8 @@ export interface ClientOptions {
   readonly passing?: boolean;
   /** Asked for at each request, since SIGHUP may change it. @throws {LiveError} "config". */
   readonly access?: () => Access;
+  /** Default: "auto", which compresses where an answer takes long to come. */
+  readonly compression?: Compression;
   /** What the sentences call URL and CA; default: the keys of a config. */
   readonly settings?: Settings;
   /** Told the ids of the databases that the other one follows, itself first. May throw. */
@@ -41,6 +45,10 @@ const HASHES_LIMIT_MS = 20_000;
 const REPORT_LIMIT_MS = 3000;
 /** Of an error's text; what comes after it is not read. */
 const MAX_ERROR_BYTES = 2000;
+/** For `auto`: requests that are timed, and the round trip from which a machine is far. */
+const PROBES = 3;
+const PROBE_LIMIT_MS = 2000;
+const FAR_MS = 5;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
 
 const UPSTREAM: Settings = { url: "upstream.url", ca: "upstream.ca" };
@@ -65,7 +73,44 @@ export class HttpSource implements ChangeSource {
     if (hash !== undefined) query["hash"] = formatWords(hash);
     const body = wanted === undefined ? undefined : encodeRuns(wanted);
     const { path } = wanted === undefined ? ENDPOINTS.stream : ENDPOINTS.repair;
-    yield* this.#body(await this.#fetch(path, query, body, signal), signal);
+    if (await this.#isWorthIt(signal)) query["compress"] = "zstd";
+    const response = await this.#fetch(path, query, body, signal);
+    const bytes = this.#body(response, signal);
+    yield* response.headers.get(COMPRESSION_HEADER) === "zstd" ? this.#plain(bytes) : bytes;
+  }
+
+  /** Bytes that were compressed. @throws {LiveError} "checksum" for what was not. */
+  async *#plain(bytes: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+    try {
+      yield* decompressed(bytes);
+    } catch (error) {
+      if (error instanceof LiveError) throw error;
+      throw new LiveError("checksum", `What ${this.#options.url} sends is no zstd`);
+    }
+  }
+
+  /** True where the other machine is far: a slow line costs more than zstd does. */
+  async #isWorthIt(signal: AbortSignal): Promise<boolean> {
+    const { compression = "auto", url } = this.#options;
+    if (compression !== "auto") return compression === "zstd";
+    if (/^https?:\/\/(localhost|127\.[0-9.]+|\[::1\])(:|$)/.test(url)) return false;
+    const { clock } = this.#env;
+    let best = Infinity;
+    using limit = new Limit(this.#env, PROBE_LIMIT_MS, signal);
+    try {
+      for (let nth = 0; nth < PROBES; nth++) { // the first one also connects
+        const began = clock.monotonic();
+        const { client } = this.#options.access?.() ?? {};
+        const asked = { signal: limit.signal, ...(client === undefined ? {} : { client }) };
+        const response = await fetch(new URL(ENDPOINTS.health.path, url), asked);
+        await response.body?.cancel();
+        best = Math.min(best, clock.monotonic() - began);
+      }
+    } catch (error) {
+      if (error instanceof LiveError) throw error;
+      return limit.signal.aborted; // the request itself says why there is no answer
+    }
+    return best > FAR_MS;
   }
 
   async *hashes(request: HashesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {

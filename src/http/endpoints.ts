@@ -20,6 +20,8 @@ export interface Endpoint {
 
 const DATABASE = "the database's path on this node, as its config has it";
 const PROTOCOL = "the version that the asker speaks; another one is refused";
+const COMPRESS =
+  "zstd: the answer may be compressed; its header litestream-live-compression says it";
 const REPLICA = "random id of the asking replica's process; who gives none is not listed";
 
 export const ENDPOINTS = {
@@ -81,6 +83,7 @@ export const ENDPOINTS = {
       since: "epoch/txid",
       hash: "16 hex digits",
       replica: REPLICA,
+      compress: COMPRESS,
     },
     needs: "token",
     sentence: "The live stream of changes after `since` (docs/PROTOCOL.md).",
@@ -88,7 +91,13 @@ export const ENDPOINTS = {
   repair: {
     method: "POST",
     path: "/v1/stream",
-    query: { path: DATABASE, protocol: PROTOCOL, since: "epoch/txid", replica: REPLICA },
+    query: {
+      path: DATABASE,
+      protocol: PROTOCOL,
+      since: "epoch/txid",
+      replica: REPLICA,
+      compress: COMPRESS,
+    },
     needs: "token",
     sentence: "The same, with a body that names pages wanted besides.",
   },

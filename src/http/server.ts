@@ -6,7 +6,7 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import { parseWords } from "../base/bytes.ts";
+import { type Bytes, parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
@@ -19,6 +19,7 @@ import { BLOCK_PAGES } from "../pages/page_index.ts";
 import { LIMIT_DEFAULTS, type Limits, type ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
 import { readBody, wholeBody } from "./body.ts";
+import { COMPRESSION_HEADER, Compressor } from "./compression.ts";
 import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { Guard, needsOf, secure, type Tokens } from "./guard.ts";
 import { healthOf } from "./health.ts";
@@ -42,6 +43,8 @@ const MAX_RUNS_BYTES = 128 * 1024 * 1024;
 /** Lists of more pages than this are kept for few repairs at a time. */
 const LARGE_LIST_PAGES = 65_536;
 const MAX_LARGE_LISTS = 4;
+/** Streams that are compressed at the same time. */
+const MAX_COMPRESSED = 200;
 
 type Bindings = {
   Bindings: { address: string; completed: Promise<unknown> };
@@ -73,6 +76,7 @@ export class Server {
   readonly #limits: Limits;
   readonly #guests: Guests;
   #largeLists = 0;
+  #compressing = 0;
 
   constructor(node: Node, options: ServerOptions, env: Env) {
     this.#node = node;
@@ -243,6 +247,7 @@ export class Server {
       ? () => {}
       : downstreams.connect(replica, c.env.address, position.epoch);
     this.#streams.set(stop, c.req.header("authorization"));
+    const compressor = this.#compressor(c);
     const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
     const body = await streamOf(served.source.changes(request, stop.signal), stop, {
       sent: (bytes) => {
@@ -255,13 +260,24 @@ export class Server {
         wantedTaken();
         this.#guests.leave(reader);
         left();
+        compressor?.[Symbol.dispose]();
+        if (compressor !== undefined) this.#compressing--;
         gone();
         log.debug("replica disconnected");
       },
+      ...(compressor && { encode: (record: Bytes) => compressor.encode(record) }),
     });
     c.get("leave")?.(); // from now on it is a stream
     log.debug("replica connected");
-    return new Response(body, { headers: BINARY });
+    const headers = compressor === undefined ? BINARY : { ...BINARY, [COMPRESSION_HEADER]: "zstd" };
+    return new Response(body, { headers });
+  }
+
+  /** Only of so many streams: a window costs memory, and a replica takes what it gets. */
+  #compressor(c: Request): Compressor | undefined {
+    if (c.req.query("compress") !== "zstd" || this.#compressing >= MAX_COMPRESSED) return undefined;
+    this.#compressing++;
+    return new Compressor();
   }
 
   async #hashes(c: Request): Promise<Response> {

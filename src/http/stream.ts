@@ -17,6 +17,8 @@ export interface StreamEvents {
   asked(): void;
   /** Called once, whoever ended it. */
   ended(): void;
+  /** What a record is on the wire; without it, itself. One at a time. */
+  encode?(record: Bytes): Promise<Bytes>;
 }
 
 /**
@@ -63,11 +65,15 @@ export async function streamOf(
         end();
         return controller.close();
       }
-      controller.enqueue(value);
-      events.sent(value);
-    } catch (error) {
+      const bytes = events.encode === undefined ? value : await events.encode(value);
       if (over) return;
-      controller.enqueue(encodeError(codeOf(error) ?? "sqlite", messageOf(error)));
+      controller.enqueue(bytes);
+      events.sent(bytes);
+    } catch (error) {
+      const record = encodeError(codeOf(error) ?? "sqlite", messageOf(error));
+      const bytes = await events.encode?.(record) ?? record;
+      if (over) return;
+      controller.enqueue(bytes);
       controller.close();
       end();
     }

@@ -11,11 +11,16 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+export const COMPRESSIONS = ["auto", "zstd", "none"] as const;
+export type Compression = typeof COMPRESSIONS[number];
+
 export interface UpstreamOptions {
   /** Scheme, host and port only: "http://primary:9090". */
   readonly url: string;
   /** The database's path on the upstream node, absolute. */
   readonly path: string;
+  /** Of what is received; absent: "auto". */
+  readonly compression?: Compression;
   readonly token?: string;
   /** Instead of `token`: the file that holds it. */
   readonly tokenFile?: string;

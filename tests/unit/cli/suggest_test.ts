@@ -49,7 +49,14 @@ Deno.test("childrenOf() lists the keys of one level", () => {
     "dbs",
   ]);
   assertEquals(childrenOf("tls"), ["cert", "key"]);
-  assertEquals(childrenOf("dbs[].upstream"), ["url", "path", "token", "token-file", "ca"]);
+  assertEquals(childrenOf("dbs[].upstream"), [
+    "url",
+    "path",
+    "token",
+    "token-file",
+    "ca",
+    "compression",
+  ]);
   assertEquals(childrenOf("dbs[]").includes("upstream"), true);
   assertEquals(childrenOf("dbs[]").includes("url"), false);
 });
