@@ -61,7 +61,9 @@ const BANS: readonly Ban[] = [
     allowed: {
       "src/cli/config.ts": "reads the config file",
       "src/cli/machine.ts": "/proc, in a process without a node",
+      "src/node/aside.ts": "a copy that is kept, closed before anybody opens it",
       "src/node/copier.ts": "the first copy's temporary file, closed before SQLite opens it",
+      "src/node/history_file.ts": "`<db>-live/history`",
       "src/node/plain_file.ts": "a file that no SQLite of this process has open",
       "src/node/position_file.ts": "`<db>-live/position`",
       "src/node/proc_locks.ts": "/proc/locks",

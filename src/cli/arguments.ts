@@ -32,6 +32,14 @@ export type Invocation =
     readonly query: Readonly<Partial<Record<"txid" | "timeout" | "replicas" | "for", string>>>;
     readonly flags: Flags;
   }
+  | {
+    readonly command: "promote";
+    readonly url?: string;
+    readonly token?: string;
+    readonly path?: string;
+    readonly json: boolean;
+    readonly flags: Flags;
+  }
   | { readonly command: "doctor"; readonly json: boolean; readonly flags: Flags }
   | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
@@ -160,6 +168,20 @@ function commands(take: (invocation: Invocation) => void): Command {
         query,
         flags: flagsOf(options),
       });
+    });
+  withConfig(program.command("promote"))
+    .description("Make a primary of a running replica, with what it has now.")
+    .argument("[url]", "the node, instead of the one of a config file")
+    .option("--path <path>", "the database, where the node has several")
+    .option(
+      "--token <token>",
+      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
+    )
+    .option("--json", "what /promote answers")
+    .action((url: string | undefined, options) => {
+      const { token, path, json = false } = options;
+      const given = present({ url, token, path });
+      take({ command: "promote", ...given, json, flags: flagsOf(options) });
     });
   withConfig(program.command("doctor"))
     .description("Look at everything a node needs: files, rights, limits, log, upstream.")

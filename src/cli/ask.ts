@@ -45,11 +45,13 @@ export async function ask(
   { url, token }: NodeAddress,
   target: string,
   limitMs: number,
+  method: "GET" | "POST" = "GET",
 ): Promise<Answer> {
   let response: Response;
   let text: string;
   try {
     response = await fetch(new URL(target, url), {
+      method,
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(limitMs),
     });

@@ -25,9 +25,10 @@ import { noteAcceptance } from "../node/aside.ts";
 import { realPath } from "../node/side_files.ts";
 import { resolvePath } from "./values.ts";
 import { parseUpstreamUrl } from "./address.ts";
-import { addressOf } from "./ask.ts";
+import { addressOf, type NodeAddress } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { showStatus } from "./status.ts";
+import { promoteAt } from "./promote.ts";
 import { waitAt } from "./wait.ts";
 import { examine } from "./doctor.ts";
 import { doctorText } from "./doctor_view.ts";
@@ -61,6 +62,8 @@ async function run(invocation: Invocation): Promise<number> {
       return await status(invocation);
     case "wait":
       return await wait(invocation);
+    case "promote":
+      return await promote(invocation);
     case "doctor":
       return await doctor(load([], invocation.flags), invocation.json);
     case "accept":
@@ -98,15 +101,30 @@ function paintOf(stream: { isTerminal(): boolean }): Paint {
   return stream.isTerminal() && Deno.env.get("NO_COLOR") === undefined ? coloured : plain;
 }
 
-async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {
-  const { url, flags, json, query } = asked;
+/** Which node, and which of its databases. */
+function whereIs(
+  asked: Extract<Invocation, { command: "wait" | "promote" }>,
+): { readonly node: NodeAddress; readonly path: string } {
+  const { url, flags } = asked;
   const loaded = url === undefined ? load([], flags).options : undefined;
   const there = url === undefined ? undefined : parseNamed("the URL", () => parseUpstreamUrl(url));
   const token = asked.token ?? Deno.env.get("LITESTREAM_LIVE_TOKEN");
   const node = loaded === undefined
     ? { url: there!.url, ...(token !== undefined && { token }) }
     : addressOf(loaded);
-  const path = asked.path ?? there?.path ?? onlyPath(loaded);
+  return { node, path: asked.path ?? there?.path ?? onlyPath(loaded) };
+}
+
+async function promote(asked: Extract<Invocation, { command: "promote" }>): Promise<number> {
+  const { node, path } = whereIs(asked);
+  const { json, text } = await promoteAt(node, path);
+  print(asked.json ? `${JSON.stringify(json)}\n` : text);
+  return 0;
+}
+
+async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {
+  const { json, query } = asked;
+  const { node, path } = whereIs(asked);
   const waited = await waitAt({ node, path, query: { ...query } }, systemClock);
   print(json ? `${JSON.stringify(waited.json)}\n` : waited.line);
   return waited.code;

@@ -10,6 +10,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { type Bytes, parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
+import { parseAncestors } from "../base/lineage.ts";
 import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
@@ -23,6 +24,7 @@ import { sendSmallAnswersAtOnce } from "../sqlite/process.ts";
 import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { healthOf } from "./health.ts";
 import { Metrics } from "./metrics.ts";
+import { promotedJson } from "./promote.ts";
 import { decodeRuns, parseRanges } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
@@ -112,10 +114,15 @@ export class Server {
     });
     app.get(ENDPOINTS.position.path, (c) => this.#position(c));
     app.get(ENDPOINTS.wait.path, (c) => this.#wait(c));
+    app.post(
+      ENDPOINTS.promote.path,
+      async (c) => json(promotedJson(await this.#database(c).promote())),
+    );
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c, undefined));
     app.post(ENDPOINTS.repair.path, async (c) => this.#stream(c, await this.#wanted(c)));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
     app.post(ENDPOINTS.report.path, (c) => this.#report(c));
+    app.post(ENDPOINTS.fence.path, (c) => this.#fence(c));
     app.get(LITESTREAM_STREAM_PATH, () => {
       const sentence =
         "This is litestream-live: a Litestream 0.4 replica cannot read its stream; " +
@@ -169,6 +176,7 @@ export class Server {
   }
 
   async #stream(c: Request, wanted: number[] | undefined): Promise<Response> {
+    this.#learn(c, c.req.query("since")?.split("/")[0]);
     const served = this.#served(c);
     const replica = replicaOf(c);
     if (this.#streams >= MAX_STREAMS) {
@@ -214,6 +222,19 @@ export class Server {
     const text = new TextDecoder().decode(await bodyOf(c, MAX_REPORT_BYTES));
     downstreams.report(replicaOf(c), parseReport(text));
     return new Response(null, { status: 204 });
+  }
+
+  #fence(c: Request): Response {
+    this.#learn(c, c.req.query("epoch"));
+    return new Response(null, { status: 204 });
+  }
+
+  /** The asker's history may go on from ours: then ours is over. */
+  #learn(c: Request, epoch: string | undefined): void {
+    const ancestors = parseAncestors(c.req.query("ancestors") ?? "");
+    if (ancestors.length === 0 || epoch === undefined) return;
+    const by = c.env.address.replace(/:\d+$/, "");
+    this.#database(c).supersede({ epoch: parseEpoch(epoch), ancestors }, by);
   }
 
   #position(c: Request): Response {

@@ -42,6 +42,8 @@ export class Counters {
   firstCopies = 0;
   repairs = 0;
   repairedPages = 0;
+  /** Transactions of an older history that the upstream's does not have. */
+  givenUp = 0;
   /** Connections to the upstream that ended for any reason. */
   upstreamLost = 0;
   receivedBytes = 0;

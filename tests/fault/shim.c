@@ -21,6 +21,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,7 +52,9 @@ typedef struct Record {
   uint32_t data, path, path2, zero; /* lengths of what follows */
 } Record;
 
-/* The calls from..to (1-based) on the file fail. error 0: a write does half of its work. */
+/* The calls from..to (1-based) on the file fail. error 0: a write does half of its work; KILL: the
+** process is killed instead of the call, as by kill -9. */
+#define KILL 9999
 typedef struct Rule {
   char path[PATH_MOST];
   uint32_t on, error, from, to, seen, fired, zero[2];
@@ -177,6 +180,7 @@ static int fault(uint32_t on, const char *path){
     seen = __atomic_add_fetch(&p->seen, 1, __ATOMIC_SEQ_CST);
     if( seen<p->from || seen>p->to ) continue;
     __atomic_add_fetch(&p->fired, 1, __ATOMIC_SEQ_CST);
+    if( p->error==KILL ) kill(getpid(), SIGKILL);
     result = p->error==0 ? -1 : (int)p->error;
   }
   return result;
@@ -427,6 +431,7 @@ static int renameAny(int fromDir, const char *from, int toDir, const char *to, u
   char name[4096], name2[4096];
   int rc, seen = full(fromDir, from, name, sizeof(name)) && full(toDir, to, name2, sizeof(name2)) &&
     (below(name) || below(name2));
+  if( seen && failing(ON_LINK, name2) ) return -1;
   rc = (int)syscall(SYS_renameat2, fromDir, from, toDir, to, flags);
   if( rc==0 && seen ) record(ODD, inodeOf(name2), 0, 0, 0, name2, "rename");
   return rc;

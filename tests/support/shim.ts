@@ -22,14 +22,17 @@ const ON = {
   mkdir: 7,
   read: 8,
 } as const;
-const ERRNO = { short: 0, EIO: 5, ENOSPC: 28 } as const;
+const ERRNO = { short: 0, EIO: 5, ENOSPC: 28, kill: 9999 } as const;
 const RULE = { bytes: 256, path: 224, most: 512 } as const;
 const MAGIC = 0x4d494853;
 const MARK = 50;
 const NEVER = 0xffffffff;
 
 export type Call = keyof typeof ON;
-/** "short": half of a write is done, and a write of one byte fails with ENOSPC. */
+/**
+ * "short": half of a write is done, and a write of one byte fails with ENOSPC. "kill": the process is
+ * killed instead of the call.
+ */
 export type Failure = keyof typeof ERRNO;
 
 export interface Rule {
