@@ -18,7 +18,8 @@ import {
   ZERO_WORDS,
 } from "../base/bytes.ts";
 import { LiveError } from "../base/errors.ts";
-import { type DatabaseId, type Epoch, type Txid, txid } from "../base/types.ts";
+import { MAX_ANCESTORS } from "../base/lineage.ts";
+import { type DatabaseId, type Epoch, type Position, type Txid, txid } from "../base/types.ts";
 import { hash64 } from "../pages/hash.ts";
 
 /** Both nodes must speak the same version. History: docs/PROTOCOL.md "Versions". */
@@ -49,6 +50,8 @@ export interface Hello {
   readonly epoch: Epoch;
   readonly txid: Txid;
   readonly hash: Words;
+  /** The histories that `epoch` goes on from, newest first (base/lineage). */
+  readonly ancestors: readonly Position[];
 }
 
 /** An answer begins: all that is newer than `from`. */
@@ -187,8 +190,12 @@ export function recordLength(header: Bytes): number {
 }
 
 export function encodeHello(hello: Omit<Hello, "type" | "protocol">): Bytes {
-  return new Writer(48).u32(PROTOCOL_VERSION).u32(hello.pageSize).u32(hello.pageCount).u32(0)
-    .hex(hello.id).hex(hello.epoch).txid(hello.txid).words(hello.hash).seal(TYPE.hello);
+  const { ancestors } = hello;
+  const writer = new Writer(48 + 16 * ancestors.length).u32(PROTOCOL_VERSION).u32(hello.pageSize)
+    .u32(hello.pageCount).u32(ancestors.length).hex(hello.id).hex(hello.epoch).txid(hello.txid)
+    .words(hello.hash);
+  for (const { epoch, txid } of ancestors) writer.hex(epoch).txid(txid);
+  return writer.seal(TYPE.hello);
 }
 
 export function encodeBegin(begin: Omit<Begin, "type">): Bytes {
@@ -324,6 +331,9 @@ class Reader {
     const { low, high } = this.#words();
     return txid(high * 0x100000000 + low);
   }
+  #position(): Position {
+    return { epoch: this.#hex() as Epoch, txid: this.#txid() };
+  }
   #counts(): { pages: number; pageCount: number } {
     return { pages: this.#u32(), pageCount: this.#u32() };
   }
@@ -334,20 +344,13 @@ class Reader {
     }
     const pageSize = this.#u32();
     const pageCount = this.#u32();
-    this.#u32();
+    const count = this.#u32();
+    if (count > MAX_ANCESTORS) throw broken(`a hello with ${count} ancestors`);
     const id = this.#hex() as DatabaseId;
-    const epoch = this.#hex() as Epoch;
-    const id2 = this.#txid();
-    return {
-      type: "hello",
-      protocol,
-      pageSize,
-      pageCount,
-      id,
-      epoch,
-      txid: id2,
-      hash: this.#words(),
-    };
+    const at = this.#position();
+    const hash = this.#words();
+    const ancestors = Array.from({ length: count }, () => this.#position());
+    return { type: "hello", protocol, pageSize, pageCount, id, ...at, hash, ancestors };
   }
   #pages(): Pages {
     const bytes = this.#bytes;

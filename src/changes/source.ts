@@ -5,11 +5,14 @@
  * @module
  */
 import type { Bytes, Words } from "../base/bytes.ts";
+import type { Lineage } from "../base/lineage.ts";
 import type { Epoch, Position, Txid } from "../base/types.ts";
 
 export interface ChangesRequest {
   /** What the asker has; absent: nothing, so the first answer is a first copy. */
   readonly since?: Position;
+  /** What the epoch of `since` goes on from: an upstream that is still there learns that it is over. */
+  readonly ancestors?: readonly Position[];
   /** Hash of the asker's database at `since`: equal txids with unequal hashes are not equal. */
   readonly hash?: Words;
   /** Pages wanted in the first answer besides those newer than `since` (repair), ascending. */
@@ -53,4 +56,10 @@ export interface ChangeSource {
 
   /** Tells how far the asker is; never throws, a lost report is followed by the next one. */
   report(report: Report, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Tells that `lineage` may go on from the history there, which is over then; never throws. Absent
+   * where there is nobody to tell.
+   */
+  supersede?(lineage: Lineage, signal: AbortSignal): Promise<void>;
 }

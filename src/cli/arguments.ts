@@ -59,6 +59,16 @@ export type Invocation =
     readonly json: boolean;
     readonly flags: Flags;
   }
+  | {
+    readonly command: "promote";
+    readonly url?: string;
+    readonly token?: string;
+    readonly tokenFile?: string;
+    readonly ca?: string;
+    readonly path?: string;
+    readonly json: boolean;
+    readonly flags: Flags;
+  }
   | { readonly command: "doctor"; readonly json: boolean; readonly flags: Flags }
   | { readonly command: "accept"; readonly path: string }
   | { readonly command: "version" }
@@ -211,6 +221,22 @@ function commands(take: (invocation: Invocation) => void): Command {
         json,
         flags: flagsOf(options),
       });
+    });
+  withConfig(program.command("promote"))
+    .description("Make a primary of a running replica, with what it has now.")
+    .argument("[url]", "the node, instead of the one of a config file")
+    .option("--path <path>", "the database, where the node has several")
+    .option(
+      "--token <token>",
+      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
+    )
+    .option("--token-file <file>", "the same, from a file: other users cannot see it")
+    .option("--ca <file>", "with an https URL: CA certificates (PEM) to trust, not the system's")
+    .option("--json", "what /promote answers")
+    .action((url: string | undefined, options) => {
+      const { token, tokenFile, ca, path, json = false } = options;
+      const given = present({ url, token, tokenFile, ca, path });
+      take({ command: "promote", ...given, json, flags: flagsOf(options) });
     });
   withConfig(program.command("doctor"))
     .description("Look at everything a node needs: files, rights, limits, log, upstream.")

@@ -60,11 +60,16 @@ export interface Answer {
  * The JSON that a node answers, whatever the status. `target` is a path with its query.
  * @throws {LiveError} "upstream" if there is no answer or no JSON, "unauthorized".
  */
-export async function ask(node: NodeAddress, target: string, limitMs: number): Promise<Answer> {
+export async function ask(
+  node: NodeAddress,
+  target: string,
+  limitMs: number,
+  method: "GET" | "POST" = "GET",
+): Promise<Answer> {
   const { url } = node;
   let answer: { readonly status: number; readonly text: string };
   try {
-    answer = await send(node, target, limitMs);
+    answer = await send(node, target, method, limitMs);
   } catch (error) {
     throw unreachable(node, error);
   }
@@ -168,11 +173,13 @@ async function pinned(
 async function send(
   node: NodeAddress,
   target: string,
+  method: "GET" | "POST",
   limitMs: number,
 ): Promise<{ status: number; text: string }> {
   const { url, cert, ca } = node;
-  if (cert !== undefined) return await pinned(node, cert, target, "GET", limitMs);
+  if (cert !== undefined) return await pinned(node, cert, target, method, limitMs);
   const response = await fetch(new URL(target, url), {
+    method,
     headers: headersOf(node),
     signal: AbortSignal.timeout(limitMs),
     ...(url.startsWith("https:") && { client: clientOf(ca) }),

@@ -29,6 +29,7 @@ import { addressOf, clientOf, FLAGS, type NodeAddress } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { checkSecretFile, readNamed, Secrets, upstreamAccess } from "./secrets.ts";
 import { showStatus } from "./status.ts";
+import { promoteAt } from "./promote.ts";
 import { type Place, verify, verifyText } from "./verify.ts";
 import { waitAt } from "./wait.ts";
 import { copyTo } from "./copy.ts";
@@ -70,6 +71,8 @@ async function run(invocation: Invocation): Promise<number> {
       return await verifyIt(invocation);
     case "copy":
       return await copy(invocation);
+    case "promote":
+      return await promote(invocation);
     case "doctor":
       return await doctor(load([], invocation.flags, checkSecretFile), invocation.json);
     case "accept":
@@ -160,6 +163,18 @@ async function doctor({ options, path }: LoadedConfig, json: boolean): Promise<n
 /** Colours only on a terminal. */
 function paintOf(stream: { isTerminal(): boolean }): Paint {
   return stream.isTerminal() && Deno.env.get("NO_COLOR") === undefined ? coloured : plain;
+}
+
+async function promote(asked: Extract<Invocation, { command: "promote" }>): Promise<number> {
+  const { url, flags } = asked;
+  const { options } = url === undefined ? load([], flags) : { options: undefined };
+  const node = url === undefined ? addressOf(options!, "token") : nodeAt({ ...asked, url });
+  const there = url === undefined
+    ? undefined
+    : parseNamed("the URL", () => parseUpstreamUrl(url)).path;
+  const { json, text } = await promoteAt(node, asked.path ?? there ?? onlyPath(options));
+  print(asked.json ? `${JSON.stringify(json)}\n` : text);
+  return 0;
 }
 
 async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {

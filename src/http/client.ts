@@ -9,6 +9,7 @@
 import { type Bytes, formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
+import { formatAncestors, type Lineage } from "../base/lineage.ts";
 import { formatPosition, formatTxid } from "../base/types.ts";
 import type { Compression } from "../node/options.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
@@ -65,10 +66,11 @@ export class HttpSource implements ChangeSource {
   }
 
   async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
-    const { since, hash, wanted } = request;
+    const { since, hash, wanted, ancestors = [] } = request;
     const query: Record<string, string> = this.#options.passing === true
       ? {}
       : { replica: this.#replica };
+    if (ancestors.length > 0) query["ancestors"] = formatAncestors(ancestors);
     if (since !== undefined) query["since"] = formatPosition(since);
     if (hash !== undefined) query["hash"] = formatWords(hash);
     const body = wanted === undefined ? undefined : encodeRuns(wanted);
@@ -139,6 +141,19 @@ export class HttpSource implements ChangeSource {
     } catch (error) {
       if (!(error instanceof LiveError)) throw error;
       this.#env.log.debug("report was not taken", { error: error.message });
+    }
+  }
+
+  async supersede({ epoch, ancestors }: Lineage, signal: AbortSignal): Promise<void> {
+    using limit = new Limit(this.#env, REPORT_LIMIT_MS, signal);
+    const query = { epoch, ancestors: formatAncestors(ancestors) };
+    try {
+      const { path } = ENDPOINTS.fence;
+      const response = await this.#fetch(path, query, new Uint8Array(0), limit.signal);
+      await response.body?.cancel().catch(() => {}); // aborted meanwhile
+    } catch (error) {
+      if (!(error instanceof LiveError)) throw error;
+      this.#env.log.debug("the old upstream is not told", { error: error.message });
     }
   }
 

@@ -74,6 +74,13 @@ export const ENDPOINTS = {
     needs: "token",
     sentence: "Reads every page on disk and compares it with what this node knows (lines of JSON).",
   },
+  promote: {
+    method: "POST",
+    path: "/promote",
+    query: { path: DATABASE },
+    needs: "token",
+    sentence: "Makes a primary of a replica, with what it has now; 200 also if it is one (JSON).",
+  },
   stream: {
     method: "GET",
     path: "/v1/stream",
@@ -81,6 +88,7 @@ export const ENDPOINTS = {
       path: DATABASE,
       protocol: PROTOCOL,
       since: "epoch/txid",
+      ancestors: "epoch/txid,…: what the epoch of `since` goes on from",
       hash: "16 hex digits",
       replica: REPLICA,
       compress: COMPRESS,
@@ -118,6 +126,19 @@ export const ENDPOINTS = {
     query: { path: DATABASE, protocol: PROTOCOL, replica: REPLICA },
     needs: "token",
     sentence: "A replica tells how far it is (JSON).",
+  },
+  fence: {
+    method: "POST",
+    path: "/v1/fence",
+    query: {
+      path: DATABASE,
+      protocol: PROTOCOL,
+      epoch: "16 hex digits",
+      ancestors: "epoch/txid,…: what that epoch goes on from",
+    },
+    needs: "token",
+    sentence:
+      "A promoted node tells that its history goes on from the one here, which is over then.",
   },
 } as const satisfies Readonly<Record<string, Endpoint>>;
 

@@ -332,6 +332,13 @@ export const METRICS: readonly MetricRow[] = [
     (d) => d.counters.badPages,
   ),
   one(
+    "litestream_live_given_up_transactions_total",
+    "counter",
+    "transactions",
+    "Transactions that a node that was promoted did not have, given up here to follow it.",
+    (d) => d.upstream && d.counters.givenUp,
+  ),
+  one(
     "litestream_live_upstream_lost_total",
     "counter",
     "1",

@@ -9,6 +9,7 @@ import { type Context, Hono } from "hono";
 import { type Bytes, parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
+import { parseAncestors } from "../base/lineage.ts";
 import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
@@ -26,6 +27,7 @@ import { healthOf } from "./health.ts";
 import { Guests } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
+import { promotedJson } from "./promote.ts";
 import { parseRanges, RunsDecoder } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
@@ -160,10 +162,15 @@ export class Server {
     app.get(ENDPOINTS.position.path, (c) => this.#position(c));
     app.get(ENDPOINTS.wait.path, (c) => this.#wait(c));
     app.post(ENDPOINTS.verify.path, (c) => this.#verify(c));
+    app.post(
+      ENDPOINTS.promote.path,
+      async (c) => json(promotedJson(await this.#database(c).promote())),
+    );
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c));
     app.post(ENDPOINTS.repair.path, (c) => this.#repair(c));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
     app.post(ENDPOINTS.report.path, (c) => this.#report(c));
+    app.post(ENDPOINTS.fence.path, (c) => this.#fence(c));
     app.get(LITESTREAM_STREAM_PATH, () => {
       const sentence =
         "This is litestream-live: a Litestream 0.4 replica cannot read its stream; " +
@@ -227,6 +234,7 @@ export class Server {
 
   /** `wantedTaken` is called once `wanted` is not needed any more, also if it is never sent. */
   async #stream(c: Request, wanted?: number[], wantedTaken = (): void => {}): Promise<Response> {
+    this.#learn(c, c.req.query("since")?.split("/")[0]);
     const served = this.#served(c);
     const replica = c.req.query("replica") === undefined ? undefined : replicaOf(c);
     const asked = changesRequest(c, wanted);
@@ -305,6 +313,19 @@ export class Server {
     return new Response(null, { status: 204 });
   }
 
+  #fence(c: Request): Response {
+    this.#learn(c, c.req.query("epoch"));
+    return new Response(null, { status: 204 });
+  }
+
+  /** The asker's history may go on from ours: then ours is over. */
+  #learn(c: Request, epoch: string | undefined): void {
+    const ancestors = parseAncestors(c.req.query("ancestors") ?? "");
+    if (ancestors.length === 0 || epoch === undefined) return;
+    const by = c.env.address.replace(/:\d+$/, "");
+    this.#database(c).supersede({ epoch: parseEpoch(epoch), ancestors }, by);
+  }
+
   #position(c: Request): Response {
     const position = this.#database(c).newest();
     if (position === undefined) throw new LiveError("not_ready", "The database is not ready yet");
@@ -313,7 +334,7 @@ export class Server {
 
   #verify(c: Request): Response {
     const repair = c.req.query("repair") === "true";
-    const lines = verifyLines(this.#database(c).verify(repair, c.req.raw.signal));
+    const lines = verifyLines(this.#database(c).checks.verify(repair, c.req.raw.signal));
     const body = ReadableStream.from(lines).pipeThrough(new TextEncoderStream());
     return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
   }

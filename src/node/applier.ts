@@ -11,11 +11,11 @@ import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
-import { MAX_PGNO, type Position } from "../base/types.ts";
+import { MAX_PGNO, type Position, txid } from "../base/types.ts";
 import type { Begin, Commit, Pages } from "../changes/records.ts";
 import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
-import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
+import { GUARD_VERSION, PageReader, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
 import { PendingPages } from "../pages/pending.ts";
 import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { WalWriter } from "../wal/writer.ts";
@@ -154,6 +154,48 @@ export class Applier implements Target {
     }
     this.#options.willBeAt(commit);
     this.#options.isAt({ epoch: commit.epoch, txid: commit.txid });
+  }
+
+  /**
+   * Takes the write guard off, as a transaction of page 1 alone; the content stays what it is. On disk
+   * when it returns, and still nobody writes before close().
+   * @throws {LiveError} "disk", "corrupt", "busy": then the guard is still there.
+   */
+  async unguard(): Promise<WalIndexHeader> {
+    this.#backOffUntil = Infinity;
+    try {
+      await this.#checkpointing;
+      const { pageCount } = this.index;
+      await this.#writer.begin(
+        this.#header,
+        () => Math.floor(this.#env.random.fraction() * 2 ** 32),
+      );
+      const page = new Uint8Array(this.index.pageSize);
+      const { database, wal } = this.#handle;
+      const pages = new PageReader({ database, wal, backfilled: () => this.#handle.backfilled() });
+      if (pages.read(this.index, [1], page, 0) !== undefined) {
+        throw new LiveError("corrupt", "Page 1 has changed on disk");
+      }
+      this.#pending.clear();
+      this.#pending.add(1, this.index.hashOf(1), this.#writer.add(1, page));
+      this.#writer.finish(pageCount);
+      await this.#handle.wal.sync();
+      this.#header = this.#writer.publish(pageCount);
+      this.#pending.commitTo(this.index, pageCount, txid(this.index.txidOf(1)));
+      return this.#header;
+    } finally {
+      this.#backOffUntil = 0;
+    }
+  }
+
+  /** Until no checkpoint is under way. */
+  async settled(): Promise<void> {
+    await this.#checkpointing;
+  }
+
+  /** The end of the log as the index has it. */
+  get header(): WalIndexHeader {
+    return this.#header;
   }
 
   /** Starts a checkpoint if one is due; also called by the slow timer. */

@@ -9,6 +9,7 @@
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
+import { type Lineage, supersedes } from "../base/lineage.ts";
 import { type DatabaseId, ZERO_TXID } from "../base/types.ts";
 import type { Hello } from "../changes/records.ts";
 import { askHello, type Difference, findDifference } from "../changes/repair.ts";
@@ -27,6 +28,8 @@ export interface ApprovalParts {
   readonly path: string;
   readonly upstream: ChangeSource;
   readonly view: UpstreamView;
+  /** The history of the file, as far as it is known. */
+  history(): Pick<Lineage, "ancestors">;
 }
 
 interface Refused {
@@ -62,10 +65,22 @@ export class Approval {
     );
   }
 
+  /** @throws {LiveError} "guard" if the upstream is where this file's history has left it. */
+  #checkHistory({ epoch }: Hello): void {
+    if (!supersedes(this.#parts.history(), epoch)) return;
+    throw new LiveError(
+      "guard",
+      `The upstream is still in epoch ${epoch}, which ended when a replica of it was promoted, and ` +
+        `"${this.#parts.path}" has followed that one: give it that node as upstream.url; ${this.#howTo()}`,
+      { acceptable: 1 },
+    );
+  }
+
   /** What differs, of a file that may be filled whatever it holds. */
   async difference(index: PageIndex, signal: AbortSignal): Promise<Difference> {
     return await findDifference(index, this.#parts.upstream, signal, (hello) => {
       this.checkPageSize(hello, index.pageSize);
+      this.#checkHistory(hello);
       this.#parts.view.hello(hello);
     });
   }

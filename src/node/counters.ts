@@ -45,6 +45,8 @@ export class Counters {
   /** Pages on disk that were compared with the index, and those that differed. */
   checkedPages = 0;
   badPages = 0;
+  /** Transactions of an older history that the upstream's does not have. */
+  givenUp = 0;
   /** Connections to the upstream that ended for any reason. */
   upstreamLost = 0;
   receivedBytes = 0;

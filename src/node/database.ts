@@ -5,23 +5,28 @@
  * What it waits for is said once in the log, and stands in the status until it is over.
  * @module
  */
+import { assert } from "../base/assert.ts";
 import { formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
-import type { Epoch, Position } from "../base/types.ts";
+import type { Lineage } from "../base/lineage.ts";
+import { type Epoch, formatPosition, type Position } from "../base/types.ts";
 import { Waiters } from "../base/waiters.ts";
 import type { ChangeSource } from "../changes/source.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { Counters } from "./counters.ts";
 import { Downstreams } from "./downstreams.ts";
 import type { DatabaseHandle } from "./handle.ts";
+import { HistoryFile } from "./history_file.ts";
 import type { LiveSource } from "./live_source.ts";
-import { openPrimary } from "./open_primary.ts";
+import { openPrimary, takeOver } from "./open_primary.ts";
 import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import type { Primary } from "./primary.ts";
+import type { HandedOver, Promoted } from "./promotion.ts";
 import { Replica } from "./replica.ts";
-import { checkAll, type CheckProgress, SelfCheck } from "./self_check.ts";
+import { FileChecks } from "./file_checks.ts";
 import { SideFiles } from "./side_files.ts";
+import { Standing } from "./standing.ts";
 import type { DatabaseStatus, DownstreamStatus, Role, State } from "./status.ts";
 import { UpstreamView } from "./upstream_view.ts";
 import type { Waited } from "./wait.ts";
@@ -43,6 +48,8 @@ const WAITING: readonly ErrorCode[] = [
   "checksum",
   "position_gone",
 ];
+/** How often the upstream that was left is told. */
+const TELL_MS = 2000;
 /** Of a chain of replicas, as far as it is remembered. */
 const MAX_HOPS = 32;
 /** Epochs that are remembered. */
@@ -74,24 +81,29 @@ export interface Served {
 
 export class Database implements Waited {
   readonly options: DatabaseOptions;
-  readonly role: Role;
   readonly downstreams: Downstreams;
   /** Woken when the position or that of a replica has moved. */
   readonly moves: Waiters;
   readonly counters = new Counters();
+  readonly checks: FileChecks;
   readonly #env: Env;
   readonly #waker: Waker;
+  readonly #connect: Connect;
   readonly #files: SideFiles;
-  readonly #view: UpstreamView | undefined;
-  readonly #replica: Replica | undefined;
+  readonly #history: HistoryFile;
+  readonly #standing: Standing;
+  #view: UpstreamView | undefined;
+  #replica: Replica | undefined;
+  /** Asked for, and done by run() between two attempts. */
+  #promotion: PromiseWithResolvers<Promoted> | undefined;
+  /** Ends the pause before the next attempt. */
+  #hurry = new AbortController();
   /** Of this database in this process. A replica that finds it among those it follows is in a cycle. */
   readonly #instance: string;
   #followed: readonly string[] = [];
   /** Epochs that it has been in, the one of now first. */
   #past: readonly Epoch[] = [];
   #primary: Primary | undefined;
-  #verifying = false;
-  #check: { readonly source: LiveSource; readonly check: SelfCheck } | undefined;
   #state: State = "waiting";
   #reason: string | undefined;
   #said: string | undefined;
@@ -107,21 +119,42 @@ export class Database implements Waited {
     this.#env = { ...env, log: env.log.with({ db: options.path }) };
     this.moves = new Waiters(env.clock);
     this.downstreams = new Downstreams(this.#env, () => this.moves.wake());
+    this.checks = new FileChecks({
+      counters: this.counters,
+      source: () => this.#primary?.source ?? this.#replica?.source,
+      distrust: (pgno) => this.#replica?.distrust(pgno),
+    }, this.#env);
+    this.#connect = connect;
     this.#files = new SideFiles(options.path);
-    this.role = options.upstream === undefined ? "primary" : "replica";
+    this.#history = new HistoryFile(() => this.#files.folder);
+    this.#standing = new Standing(options, this.#files, this.#history, this.#env);
     this.#instance = env.random.id();
-    if (options.upstream === undefined) return;
-    const upstream = connect(options.upstream, this.#env, (ids) => this.#follows(ids));
-    this.#view = new UpstreamView(options.upstream, this.#env);
+    if (options.upstream !== undefined) this.#becomeReplica(options.upstream);
+  }
+
+  get role(): Role {
+    return this.#replica === undefined ? "primary" : "replica";
+  }
+
+  #becomeReplica(upstream: UpstreamOptions): void {
+    const { options, counters } = this;
+    this.#view = new UpstreamView(upstream, this.#env);
     this.#replica = new Replica({
       options,
       files: this.#files,
-      upstream,
-      counters: this.counters,
+      history: this.#history,
+      upstream: this.#connect(upstream, this.#env, (ids) => this.#follows(ids)),
+      counters,
       view: this.#view,
       changed: (state) => this.#changed(state),
       moved: () => this.#moved(),
     }, this.#env);
+  }
+
+  #becomePrimary(): void {
+    this.#view?.disconnected(undefined);
+    this.#replica = this.#view = undefined;
+    this.#followed = [];
   }
 
   /** Runs until `signal` aborts; never throws for what the world outside does. */
@@ -129,9 +162,12 @@ export class Database implements Waited {
     for (let failures = 0; !signal.aborted;) {
       let wait = RETRY_MIN_MS;
       this.#liveSince = undefined;
+      this.#hurry = new AbortController();
       try {
         this.#files.claim();
-        if (this.#replica === undefined) await this.#runPrimary(signal);
+        this.#settle();
+        const handed = await this.#promoteIfAsked();
+        if (this.#replica === undefined) await this.#runPrimary(signal, handed);
         else await this.#replica.attempt(signal);
         failures = 0;
         wait = 0;
@@ -140,15 +176,71 @@ export class Database implements Waited {
         wait = this.#failed(error, failures++);
       }
       this.#view?.disconnected(this.#reason);
-      if (!signal.aborted) await this.#env.clock.sleep(wait, signal);
+      const pause = AbortSignal.any([signal, this.#hurry.signal]);
+      if (!pause.aborted) await this.#env.clock.sleep(wait, pause);
     }
+    this.#promotion?.reject(stopping());
     this.#primary?.flush();
     this.#replica?.flush();
   }
 
+  /** Primary or replica, as it stands now. */
+  #settle(): void {
+    const upstream = this.#standing.settle();
+    if ((upstream === undefined) === (this.#replica === undefined)) return;
+    if (upstream === undefined) this.#becomePrimary();
+    else this.#becomeReplica(upstream);
+  }
+
+  /** Somebody tells of a newer history: if that goes on from this one, nobody is served any more. */
+  supersede(lineage: Lineage, by: string): void {
+    const primary = this.#primary;
+    if (!this.#standing.fence(lineage, primary?.position.epoch, by)) return;
+    primary?.lose(this.#standing.refusal!);
+  }
+
+  /**
+   * Makes a primary of this replica, with what it has now.
+   * @throws {LiveError} "not_ready", "guard", "disk": it is the replica that it was.
+   */
+  async promote(): Promise<Promoted> {
+    if (this.#replica === undefined) {
+      if (this.#primary === undefined) throw this.#notReady();
+      const { position, ancestors: [parent] } = this.#primary;
+      return { result: "already", position, ...(parent && { parent }) };
+    }
+    if (this.#replica.opened === undefined) throw this.#notReady();
+    this.#promotion ??= Promise.withResolvers<Promoted>();
+    const { promise } = this.#promotion;
+    this.#replica.stopFollowing();
+    this.#hurry.abort();
+    return await promise;
+  }
+
+  async #promoteIfAsked(): Promise<HandedOver | undefined> {
+    const [asked, replica, { upstream }] = [this.#promotion, this.#replica, this.options];
+    if (asked === undefined) return undefined;
+    try {
+      assert(replica !== undefined && upstream !== undefined, "only a replica is promoted");
+      const handed = await replica.promote(upstream);
+      this.#becomePrimary();
+      const { position, ancestors: [parent] } = handed;
+      this.#env.log.warn("promoted: this database is a primary now", {
+        position: formatPosition(position),
+        ...(parent && { parent: formatPosition(parent) }),
+      });
+      return handed;
+    } catch (error) {
+      this.#promotion = undefined;
+      asked.reject(error);
+      if (codeOf(error) === undefined) throw error; // a bug
+      return undefined;
+    }
+  }
+
   /** After run() has ended, where the process goes on: gives all files and locks up. */
   async close(): Promise<void> {
-    const reason = new LiveError("not_ready", "This node does not serve this database any more");
+    const reason = stopping();
     this.#primary?.end(reason);
     await this.#primary?.handle.close();
     this.#primary = undefined;
@@ -165,47 +257,6 @@ export class Database implements Waited {
   /** Waited. A primary makes histories: one that it is not in is over. */
   isPast(epoch: Epoch): boolean {
     return this.#primary !== undefined || this.#past.includes(epoch);
-  }
-
-  /**
-   * Compares what is on disk with the index, page by page. With `repair` a replica then fetches from
-   * its upstream what differs. @throws {LiveError} "not_ready", "busy" if that is under way.
-   */
-  async *verify(repair: boolean, signal: AbortSignal): AsyncGenerator<CheckProgress> {
-    const source = this.#primary?.source ?? this.#replica?.source;
-    if (source === undefined) {
-      throw new LiveError("not_ready", this.#reason ?? `"${this.options.path}" is not ready yet`);
-    }
-    if (this.#verifying) throw new LiveError("busy", "It is being verified already");
-    this.#verifying = true;
-    try {
-      let last: CheckProgress | undefined;
-      for await (last of checkAll(source.checked, this.#env, signal)) yield last;
-      if (last === undefined) return;
-      this.counters.checkedPages += last.donePages;
-      this.counters.badPages += last.badCount;
-      if (repair && last.badCount > 0) this.#replica?.distrust(last.bad[0]!);
-    } finally {
-      this.#verifying = false;
-    }
-  }
-
-  /** Checks up to `bytes` of a replica's file. @returns what it did, or undefined: all pages are done. */
-  async checkSome(bytes: number): Promise<number | undefined> {
-    const source = this.#replica?.source;
-    if (source === undefined) return undefined;
-    if (this.#check?.source !== source) {
-      this.#check = { source, check: new SelfCheck(source.checked, this.#env) };
-    }
-    const { check } = this.#check;
-    const { pageSize } = source.checked.index;
-    const from = check.next;
-    const bad = await check.step(Math.max(1, Math.floor(bytes / pageSize)));
-    const pages = check.next > from ? check.next - from : source.checked.index.pageCount + 1 - from;
-    this.counters.checkedPages += pages;
-    this.counters.badPages += bad.length;
-    if (bad.length > 0) this.#replica?.distrust(bad[0]!);
-    return check.next === 1 ? undefined : pages * pageSize;
   }
 
   /** Waited. */
@@ -279,8 +330,9 @@ export class Database implements Waited {
     this.#followed = ids.slice(0, MAX_HOPS);
   }
 
-  /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve. */
+  /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve, "guard". */
   served(): Served {
+    if (this.#standing.refusal !== undefined) throw this.#standing.refusal;
     const source: LiveSource | undefined = this.#primary?.source ?? this.#replica?.source;
     const position = this.#primary?.position ?? this.#replica?.position;
     const pageCount = this.#primary?.index.pageCount ?? this.#replica?.opened?.index.pageCount;
@@ -288,7 +340,11 @@ export class Database implements Waited {
     if (source !== undefined && position !== undefined && pageCount !== undefined) {
       return { source, position, pageCount, downstreams, counters };
     }
-    throw new LiveError("not_ready", this.#reason ?? `"${this.options.path}" is not ready yet`);
+    throw this.#notReady();
+  }
+
+  #notReady(): LiveError {
+    return new LiveError("not_ready", this.#reason ?? `"${this.options.path}" is not ready yet`);
   }
 
   status(): DatabaseStatus {
@@ -339,27 +395,38 @@ export class Database implements Waited {
     return this.#env.clock.monotonic() - (this.#liveSince ?? Infinity) >= STEADY_MS;
   }
 
-  async #runPrimary(signal: AbortSignal): Promise<void> {
+  async #runPrimary(signal: AbortSignal, from: HandedOver | undefined): Promise<void> {
     this.#state = "opening";
     let lost: (reason: LiveError) => void = () => {};
     const ended = new Promise<LiveError | undefined>((resolve) => {
       lost = resolve;
       signal.addEventListener("abort", () => resolve(undefined), { once: true });
     });
-    const primary = await openPrimary({
+    const opening = {
       options: this.options,
       files: this.#files,
+      history: this.#history,
       counters: this.counters,
-      lost: (reason) => lost(reason),
+      lost: (reason: LiveError) => lost(reason),
       moved: () => this.#moved(),
       progress: () => {},
-    }, this.#env);
+    };
+    const primary = from === undefined
+      ? await openPrimary(opening, this.#env)
+      : takeOver(opening, from, this.#env);
     this.#primary = primary;
     this.#state = "serving";
     this.#reason = this.#said = undefined;
     this.#moved();
+    const { position, ancestors: [parent] } = primary;
+    this.#promotion?.resolve({ result: "promoted", position, ...(parent && { parent }) });
+    this.#promotion = undefined;
+    const telling = new AbortController();
+    const { left } = this.#standing;
+    if (left !== undefined) void this.#tell(left, primary, telling.signal);
     const unwatch = this.#waker.add(primary.handle, () => primary.look());
     const reason = await ended;
+    telling.abort();
     unwatch(); // before its memory is unmapped
     if (reason === undefined) return; // the process ends, or close() follows
     this.#primary = undefined;
@@ -369,10 +436,21 @@ export class Database implements Waited {
     throw reason;
   }
 
+  /** The upstream that was left must learn that its history is over, whenever it comes back. */
+  async #tell(left: UpstreamOptions, primary: Primary, signal: AbortSignal): Promise<void> {
+    const source = this.#connect(left, this.#env, () => {});
+    const { position: { epoch }, ancestors } = primary;
+    while (!signal.aborted) {
+      await source.supersede?.({ epoch, ancestors }, signal);
+      await this.#env.clock.sleep(TELL_MS, signal);
+    }
+  }
+
   /** Says why, once; returns how long to wait, ms. */
   #failed(error: unknown, failures: number): number {
     const code = codeOf(error);
     if (code === undefined) throw error; // a bug
+    if (this.#standing.wasNotPromoted(error)) return 0;
     const reason = messageOf(error);
     this.#reason = reason;
     if (this.#steady) this.#differed = 0;
@@ -398,4 +476,8 @@ export class Database implements Waited {
     if (!waiting) return "failed";
     return this.#replica?.opened === undefined ? "waiting" : "connecting";
   }
+}
+
+function stopping(): LiveError {
+  return new LiveError("not_ready", "This node does not serve this database any more");
 }

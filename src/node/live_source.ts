@@ -10,6 +10,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
+import { placeIn } from "../base/lineage.ts";
 import {
   type DatabaseId,
   formatPosition,
@@ -30,6 +31,8 @@ const HASHES_PER_RECORD = 16384;
 
 export interface LocalDatabase extends AnswerSource {
   readonly id: DatabaseId;
+  /** The histories that this one goes on from (base/lineage). */
+  readonly ancestors: readonly Position[];
   readonly counters: Counters;
   /** Commits within this time go out as one answer, ms. */
   readonly delayMs: number;
@@ -65,9 +68,8 @@ export class LiveSource implements ChangeSource {
 
   async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
     const database = this.#database;
-    this.#check(request);
+    let at = this.#check(request);
     yield this.#hello();
-    let at = request.since;
     let { wanted } = request;
     let beat = this.#env.clock.monotonic();
     while (!signal.aborted) {
@@ -137,19 +139,20 @@ export class LiveSource implements ChangeSource {
   }
 
   #hello(): Bytes {
-    const { id, index, position } = this.#database;
+    const { id, index, position, ancestors } = this.#database;
     const { pageSize, pageCount, hash } = index;
-    return encodeHello({ id, pageSize, pageCount, hash, ...position });
+    return encodeHello({ id, pageSize, pageCount, hash, ...position, ancestors });
   }
 
-  /** What the asker says it has must be of this history. */
-  #check(request: ChangesRequest): void {
+  /** What the asker says it has must be of this history; where that is in it. */
+  #check(request: ChangesRequest): Position | undefined {
     if (this.#ended !== undefined) throw this.#ended;
     this.#database.refresh();
-    const { since, hash, wanted } = request;
-    const { position, index, role } = this.#database;
-    if (since === undefined) return;
-    if (since.epoch !== position.epoch) throw otherHistory(since, position);
+    const { hash, wanted } = request;
+    const { position, index, role, ancestors } = this.#database;
+    if (request.since === undefined) return undefined;
+    const since = placeIn(request.since, { epoch: position.epoch, ancestors });
+    if (since === undefined) throw otherHistory(request.since, position);
     if (since.txid < index.floor) {
       throw new LiveError(
         "position_gone",
@@ -164,6 +167,7 @@ export class LiveSource implements ChangeSource {
         `Two databases claim to be at ${formatPosition(since)} and differ`,
       );
     }
+    return since;
   }
 
   async *#newer(at: Position, request: ChangesRequest): AsyncGenerator<Bytes, Position> {

@@ -46,6 +46,11 @@ export class LogFollower {
     this.reader.begin(header);
   }
 
+  /** Goes to the end of the log of `header`, whose pages the index has already. */
+  resume(header: WalIndexHeader): void {
+    this.reader.resume(header);
+  }
+
   /** Reads up to frame `upTo` (committed); returns the number of commits found. */
   read(upTo: number): number {
     let commits = 0;

@@ -149,7 +149,8 @@ export class Node {
       let left = this.#selfCheckBytes;
       for (let passes = 0; left > 0 && passes < this.#databases.length;) {
         this.#checked %= this.#databases.length;
-        const done = await this.#databases[this.#checked]!.checkSome(left);
+        const { role, checks } = this.#databases[this.#checked]!;
+        const done = role === "replica" ? await checks.some(left) : undefined;
         left -= done ?? 0;
         if (done !== undefined) continue;
         this.#checked++; // from its first page, the next time round

@@ -9,21 +9,32 @@
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
-import { type DatabaseId, type Epoch, type Txid, txid, ZERO_TXID } from "../base/types.ts";
+import { MAX_ANCESTORS } from "../base/lineage.ts";
+import {
+  type DatabaseId,
+  type Epoch,
+  type Position,
+  type Txid,
+  txid,
+  ZERO_TXID,
+} from "../base/types.ts";
 import { PageIndex } from "../pages/page_index.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
 import type { WalIndexHeader } from "../wal/wal_index.ts";
 import type { Counters } from "./counters.ts";
 import { DatabaseHandle } from "./handle.ts";
+import type { HistoryFile } from "./history_file.ts";
 import { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
-import { Primary } from "./primary.ts";
+import { Primary, type PrimaryParts } from "./primary.ts";
+import type { HandedOver } from "./promotion.ts";
 import { scanFile } from "./scan.ts";
-import { bootId, type LogPlace, type SavedState, type SideFiles } from "./side_files.ts";
+import { bootId, type LogPlace, logPlace, type SavedState, type SideFiles } from "./side_files.ts";
 
 export interface PrimaryOpening {
   readonly options: DatabaseOptions;
   readonly files: SideFiles;
+  readonly history: HistoryFile;
   readonly counters: Counters;
   lost(reason: LiveError): void;
   moved(): void;
@@ -58,34 +69,57 @@ async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env):
   refuseGuarded(handle, index);
   index.floor = start;
   await scanFile(handle, index, start, env, opening.progress);
-  const id = sameFile(saved, handle) ? saved.id : env.random.id() as DatabaseId;
+  // A power cut may have left the state of the replica that it was, without its place in the log.
+  const wasReplica = saved?.role === "replica" && opening.history.value.promoted !== undefined;
+  const id = wasReplica || sameFile(saved, handle) ? saved.id : env.random.id() as DatabaseId;
+  const ancestors = ancestorsOf(opening.history, history, id === saved?.id ? saved : undefined);
   if (!history.unbroken) opening.counters.newEpochs++;
   env.log.info("database open", {
     pages: index.pageCount,
     page_size: index.pageSize,
     history: history.unbroken ? "unbroken" : "new epoch",
   });
-  const primary = new Primary(
-    {
-      options: opening.options,
-      handle,
-      index,
-      follower,
-      id,
-      epoch: history.epoch,
-      counters: opening.counters,
-      save: (primary) => save(primary, opening.files),
-      lost: opening.lost,
-      moved: opening.moved,
-    },
-    header,
-    env,
-  );
-  save(primary, opening.files);
+  const parts = { handle, index, follower, id, epoch: history.epoch, ancestors };
+  return begin(opening, parts, header, env);
+}
+
+/** A replica's file goes on as a primary's, with its index. */
+export function takeOver(opening: PrimaryOpening, from: HandedOver, env: Env): Primary {
+  const { handle, index, header, id, position: { epoch, txid }, ancestors } = from;
+  const follower = new LogFollower(handle.wal, index, txid);
+  follower.resume(header);
+  return begin(opening, { handle, index, follower, id, epoch, ancestors }, header, env);
+}
+
+type Begun = Pick<PrimaryParts, "handle" | "index" | "follower" | "id" | "epoch" | "ancestors">;
+
+function begin(opening: PrimaryOpening, begun: Begun, header: WalIndexHeader, env: Env): Primary {
+  const { options, files, counters, lost, moved } = opening;
+  const saving = (primary: Primary): void => save(primary, files);
+  const parts = { ...begun, options, counters, save: saving, lost, moved };
+  const primary = new Primary(parts, header, env);
+  saving(primary);
   return primary;
 }
 
-interface History {
+/**
+ * A history that is broken still descends from where it was promoted, and who supersedes the epoch of
+ * the last run (`saved`: of this database) supersedes this one, too.
+ */
+function ancestorsOf(
+  file: HistoryFile,
+  { epoch, unbroken }: LogHistory,
+  saved: SavedState | undefined,
+): readonly Position[] {
+  const { value } = file;
+  if (unbroken) return file.lineage(epoch).ancestors;
+  if (saved === undefined) return [];
+  const past = saved.role === "primary" ? [saved.epoch, ...value.past ?? []] : [];
+  file.save({ ...value, epoch, past: past.slice(0, MAX_ANCESTORS) });
+  return value.ancestors;
+}
+
+export interface LogHistory {
   readonly follower: LogFollower;
   readonly epoch: Epoch;
   /** Txid of what was there before the commits that were counted now. */
@@ -94,13 +128,13 @@ interface History {
 }
 
 /** Reads the whole log, which is pinned: no frame of it can be lost meanwhile. */
-async function readLog(
+export async function readLog(
   handle: DatabaseHandle,
   index: PageIndex,
   header: WalIndexHeader,
   saved: SavedState | undefined,
   env: Env,
-): Promise<History> {
+): Promise<LogHistory> {
   const place = saved?.place;
   if (saved !== undefined && place !== undefined && placeHolds(place, handle, header)) {
     const follower = new LogFollower(handle.wal, index, saved.txid);
@@ -124,7 +158,7 @@ async function readLog(
 }
 
 /** Another file at this path is another database, until its pages say otherwise. */
-function sameFile(
+export function sameFile(
   saved: SavedState | undefined,
   handle: DatabaseHandle,
 ): saved is SavedState {
@@ -145,23 +179,8 @@ function save(primary: Primary, files: SideFiles): void {
   const { handle, follower, id, position } = primary;
   const { reader } = follower;
   const { salt1, salt2 } = reader.salts ?? { salt1: 0, salt2: 0 };
-  files.save({
-    format: 1,
-    role: "primary",
-    id,
-    ...position,
-    place: {
-      boot: bootId(),
-      device: handle.device,
-      inode: handle.inode,
-      born: handle.born,
-      salt1,
-      salt2,
-      frame: reader.last,
-      sum1: reader.sum.s1,
-      sum2: reader.sum.s2,
-    },
-  });
+  const end = { salt1, salt2, mxFrame: reader.last, sum: reader.sum };
+  files.save({ format: 1, role: "primary", id, ...position, place: logPlace(handle, end) });
 }
 
 /** A replica's file is no primary's: its history goes on elsewhere. */
@@ -170,6 +189,7 @@ function refuseGuarded(handle: DatabaseHandle, index: PageIndex): void {
   throw new LiveError(
     "guard",
     `"${handle.path}" is a replica's file (write guard set): ` +
-      "give it an `upstream`, or use `litestream-live promote` once that exists",
+      "give it an `upstream`, and `litestream-live promote` if it shall be a primary",
+    { guarded: 1 },
   );
 }

@@ -12,11 +12,13 @@ import type { Env } from "../base/env.ts";
 import { type Position, ZERO_TXID } from "../base/types.ts";
 import { PageIndex } from "../pages/page_index.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
+import type { WalIndexHeader } from "../wal/wal_index.ts";
 import { Applier, type ApplierOptions } from "./applier.ts";
 import type { Counters } from "./counters.ts";
 import { DatabaseHandle } from "./handle.ts";
 import { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
+import { readLog, sameFile } from "./open_primary.ts";
 import { refuseUsed } from "./proc_locks.ts";
 import { scanFile } from "./scan.ts";
 import type { SavedState } from "./side_files.ts";
@@ -39,6 +41,8 @@ export class OpenReplica {
     readonly position: Position | undefined,
     /** The file carries the write guard, so no application wrote to it since it was ours. */
     readonly guarded: boolean,
+    /** The last transaction of its own, of a file that was a primary's until now. */
+    readonly was: Position | undefined,
     private readonly arm: () => Applier,
   ) {}
 
@@ -56,8 +60,14 @@ export class OpenReplica {
     return this.#applier?.trouble();
   }
 
-  async close(): Promise<void> {
+  /** Lets others write; handle and index go on elsewhere. */
+  async release(): Promise<void> {
     await this.#applier?.close();
+    this.#applier = undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.release();
     await this.handle.close();
   }
 }
@@ -84,10 +94,14 @@ async function start(
   const header = await handle.stableHeader(env.clock);
   const index = new PageIndex(handle.pageSize);
   index.resize(handle.pageCountOf(header));
-  const follower = new LogFollower(handle.wal, index, ZERO_TXID);
-  follower.counting = false;
-  follower.begin(header);
-  await follower.readAll(header.mxFrame, env.clock);
+  const { saved } = opening;
+  const own = await ownHistory(handle, index, header, saved, env);
+  if (own === undefined) {
+    const follower = new LogFollower(handle.wal, index, ZERO_TXID);
+    follower.counting = false;
+    follower.begin(header);
+    await follower.readAll(header.mxFrame, env.clock);
+  }
   const guarded = handle.writeVersion(index.frameOf(1)) === GUARD_VERSION;
   if (!guarded) refuseUsed(handle.path);
   const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;
@@ -96,9 +110,28 @@ async function start(
   const arm = (): Applier =>
     new Applier({ handle, index, header, counters, soft, hard, willBeAt, isAt }, env);
   await scanFile(handle, index, ZERO_TXID, env, opening.progress);
-  const position = knownPosition(opening.saved, index);
+  const position = knownPosition(saved, index) ?? own?.position;
   if (position !== undefined) index.setFloor(position.txid);
-  return new OpenReplica(handle, index, position, guarded, arm);
+  return new OpenReplica(handle, index, position, guarded, own?.last, arm);
+}
+
+/** Of a file that was a primary's: where its own history has ended. Reads the log into `index`. */
+async function ownHistory(
+  handle: DatabaseHandle,
+  index: PageIndex,
+  header: WalIndexHeader,
+  saved: SavedState | undefined,
+  env: Env,
+): Promise<{ readonly last: Position; readonly position?: Position } | undefined> {
+  const isOwn = saved?.role === "primary" && saved.contents === undefined;
+  if (!isOwn || !sameFile(saved, handle)) return undefined;
+  const { follower, unbroken } = await readLog(handle, index, header, saved, env);
+  const { epoch } = saved;
+  if (unbroken) {
+    const position = { epoch, txid: follower.txid };
+    return { last: position, position };
+  }
+  return { last: { epoch, txid: saved.txid } }; // at least: who knows what was committed since
 }
 
 function knownPosition(saved: SavedState | undefined, index: PageIndex): Position | undefined {

@@ -41,6 +41,7 @@ export interface PrimaryParts {
   readonly follower: LogFollower;
   readonly id: DatabaseId;
   readonly epoch: Epoch;
+  readonly ancestors: readonly Position[];
   readonly counters: Counters;
   /** Writes down where we are in the log. */
   save(primary: Primary): void;
@@ -58,6 +59,7 @@ export class Primary implements LocalDatabase, Checkpointed {
   readonly index: PageIndex;
   readonly follower: LogFollower;
   readonly id: DatabaseId;
+  readonly ancestors: readonly Position[];
   readonly counters: Counters;
   readonly delayMs: number;
   readonly #parts: PrimaryParts;
@@ -83,6 +85,7 @@ export class Primary implements LocalDatabase, Checkpointed {
     this.index = parts.index;
     this.follower = parts.follower;
     this.id = parts.id;
+    this.ancestors = parts.ancestors;
     this.counters = parts.counters;
     this.delayMs = parts.options.monitorDelayMs;
     const { minCheckpointPageCount: soft, maxCheckpointPageCount: hard } = parts.options;
@@ -168,14 +171,14 @@ export class Primary implements LocalDatabase, Checkpointed {
 
   /** AnswerSource: a page of the file is not what we read before: somebody changed it under us. */
   distrust(pgno: number): void {
-    this.#lose(new LiveError("corrupt", `Page ${pgno} was changed without a commit`, { pgno }));
+    this.lose(new LiveError("corrupt", `Page ${pgno} was changed without a commit`, { pgno }));
   }
 
   /** Once a second: things that only change by hand. */
   check(): void {
     if (this.#lost) return;
     if (this.handle.moved()) {
-      this.#lose(new LiveError("not_ready", `"${this.handle.path}" was moved or replaced`));
+      this.lose(new LiveError("not_ready", `"${this.handle.path}" was moved or replaced`));
       return;
     }
     if (this.#unsaved) this.#save();
@@ -298,7 +301,7 @@ export class Primary implements LocalDatabase, Checkpointed {
     const now = this.#env.clock.monotonic();
     this.#failingSince ??= now;
     if (codeOf(error) === "busy" && now - this.#failingSince < GIVE_UP_MS) return;
-    this.#lose(error);
+    this.lose(error);
   }
 
   /** Ends the streams; the handle may be closed then. */
@@ -307,7 +310,8 @@ export class Primary implements LocalDatabase, Checkpointed {
     this.source.end(reason);
   }
 
-  #lose(reason: LiveError): void {
+  /** Ends this opening, once. */
+  lose(reason: LiveError): void {
     if (this.#lost) return;
     this.end(new LiveError("not_ready", "The database is being opened again"));
     this.#parts.lost(reason);

@@ -10,6 +10,7 @@
 import { formatWords, sameWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, LiveError, messageOf } from "../base/errors.ts";
+import { placeIn } from "../base/lineage.ts";
 import { type DatabaseId, formatPosition, type Position } from "../base/types.ts";
 import type { Commit, Hello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
@@ -20,11 +21,14 @@ import type { Counters } from "./counters.ts";
 import { type FollowEvents, followOnce } from "./follow.ts";
 import { firstCopy } from "./first_copy.ts";
 import { initialiseEmpty } from "./handle.ts";
+import type { History, HistoryFile } from "./history_file.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import { type OpenReplica, openReplica } from "./open_replica.ts";
 import { applyOwnership } from "./ownership.ts";
-import type { DatabaseOptions } from "./options.ts";
+import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import { Overdue } from "./overdue.ts";
+import { type HandedOver, promote } from "./promotion.ts";
+import { countGivenUp, keepAside } from "./rejoin.ts";
 import type { State } from "./status.ts";
 import { databaseHeader, PlainFile } from "./plain_file.ts";
 import { PositionFile } from "./position_file.ts";
@@ -36,6 +40,7 @@ import { WatchedFile } from "./watched_file.ts";
 export interface ReplicaParts {
   readonly options: DatabaseOptions;
   readonly files: SideFiles;
+  readonly history: HistoryFile;
   readonly upstream: ChangeSource;
   readonly counters: Counters;
   readonly view: UpstreamView;
@@ -52,6 +57,10 @@ export class Replica {
   readonly #env: Env;
   #open: OpenReplica | undefined;
   #position: Position | undefined;
+  /** Where it was when it learnt that the upstream's history is another. */
+  #before: Position | undefined;
+  /** What this file had as a primary is copied aside. */
+  #kept = false;
   #source: LiveSource | undefined;
   #id: DatabaseId | undefined;
   /** Made by us from 0 bytes, or compared already: nothing can be lost by filling it. */
@@ -72,7 +81,8 @@ export class Replica {
     this.#closing = new Overdue(env.clock, "closing the replica's file");
     const { options: { path }, upstream, view } = parts;
     this.#file = new PositionFile(() => parts.files.folder, env);
-    this.#approval = new Approval({ path, upstream, view }, env);
+    const history = (): History => parts.history.value;
+    this.#approval = new Approval({ path, upstream, view, history }, env);
   }
 
   get position(): Position | undefined {
@@ -101,7 +111,38 @@ export class Replica {
       if (!this.#approval.accepted(error, folder)) throw error;
       await this.close(asLive(error));
       this.#approval.setAside(folder);
+      this.#parts.history.save({ format: 1, ancestors: [] });
     }
+  }
+
+  /** Ends the connection; attempt() returns soon. */
+  stopFollowing(): void {
+    this.#stopFollowing?.abort();
+  }
+
+  /**
+   * Makes a primary's file of it and hands it over; attempt() must have ended.
+   * @throws {LiveError} why not: then nothing has changed.
+   */
+  async promote(upstream: UpstreamOptions): Promise<HandedOver> {
+    const { options: { path }, files, history } = this.#parts;
+    const [open, saved, position] = [this.#open, files.load(), this.#position];
+    const id = this.#id ?? saved?.id;
+    if (open === undefined || saved === undefined || id === undefined) {
+      throw new LiveError(
+        "not_ready",
+        `"${path}" has no whole copy yet: there is nothing to promote`,
+      );
+    }
+    if (position === undefined && !open.guarded) {
+      const what = `"${path}" is not known as a copy of ${upstream.url}${upstream.path}`;
+      throw new LiveError("guard", `${what}: it is not promoted`);
+    }
+    const promotable = { open, id, position, saved, upstream };
+    const handed = await promote(promotable, files, history, this.#env);
+    this.#open = undefined; // it is not ours to close any more
+    await this.close(new LiveError("not_ready", "This replica becomes a primary: ask again"));
+    return handed;
   }
 
   async #attempt(signal: AbortSignal): Promise<void> {
@@ -164,7 +205,7 @@ export class Replica {
       {
         ...this.#parts,
         approval: this.#approval,
-        willBeAt: (id, commit) => this.#parts.files.save(this.#state(id, commit, undefined)),
+        willBeAt: (id, commit) => this.#willBeAt(id, commit, undefined),
         events: (pageSize) => this.#events(pageSize),
       },
       this.#env,
@@ -185,9 +226,7 @@ export class Replica {
     if (!empty) this.#ours = await this.#approval.ofRollbackMode(signal);
     const saved = files.load();
     const progress = (done: number, total: number): void => view.progress(done, total);
-    const willBeAt = (commit: Commit): void => {
-      files.save(this.#state(this.#id!, commit, this.#position));
-    };
+    const willBeAt = (commit: Commit): void => this.#willBeAt(this.#id!, commit, this.#position);
     const isAt = (position: Position): void => this.#isAt(position);
     const opening = { options, saved, counters, progress, willBeAt, isAt };
     try {
@@ -199,8 +238,8 @@ export class Replica {
     view.endProgress();
     const { position, index, guarded } = this.#open;
     // What lies beside a file says nothing of it, unless the file itself says that it is ours.
-    const ours = saved?.role === "replica" && (guarded || position !== undefined);
-    this.#id = ours ? saved.id : undefined;
+    const ours = saved?.contents !== undefined && (guarded || position !== undefined);
+    this.#id = ours || this.#open.was !== undefined ? saved?.id : undefined;
     if (position !== undefined) this.#isAt(position);
     this.#env.log.info("replica open", {
       pages: index.pageCount,
@@ -237,9 +276,7 @@ export class Replica {
     signal.addEventListener("abort", abort, { once: true });
     try {
       const { pageSize } = open.index;
-      const request = this.#position !== undefined
-        ? { since: this.#position, hash: open.index.hash }
-        : await this.#repairRequest(open, stop.signal);
+      const request = await this.#request(open, stop.signal);
       const events = this.#events(pageSize);
       const { upstream, options } = this.#parts;
       const applier = open.applier();
@@ -249,6 +286,7 @@ export class Replica {
       if (this.#interrupted !== undefined) throw this.#interrupted;
     } catch (error) {
       if (codeOf(error) === "position_gone" && this.#position !== undefined) {
+        this.#before = this.#position;
         this.#position = undefined;
       } else if (codeOf(error) === "corrupt" || (codeOf(error) === "guard" && !open.guarded)) {
         this.#reopen = asLive(error); // and nothing stays locked that is not ours
@@ -265,32 +303,60 @@ export class Replica {
     }
   }
 
+  async #request(open: OpenReplica, signal: AbortSignal): Promise<ChangesRequest> {
+    const since = this.#position;
+    if (since === undefined) return await this.#repairRequest(open, signal);
+    const { ancestors } = this.#parts.history.lineage(since.epoch);
+    if (open.guarded) return { since, ancestors, hash: open.index.hash };
+    return { since, ancestors, wanted: [1] }; // page 1 brings the guard
+  }
+
   async #repairRequest(open: OpenReplica, signal: AbortSignal): Promise<ChangesRequest> {
     this.#parts.changed("repairing");
     const { since, wanted, hello } = this.#ours
       ? await this.#approval.difference(open.index, signal)
       : await this.#approval.similar(open.index, this.#id, signal);
     this.#id = hello.id;
+    const { counters, files } = this.#parts;
+    if (open.was !== undefined && wanted.length > 0 && !this.#kept) {
+      await keepAside(open, files.folder, this.#env);
+      this.#kept = true;
+    }
+    countGivenUp(this.#before ?? open.was, hello, counters, this.#env);
+    this.#before = undefined;
     const pages = open.guarded || wanted[0] === 1 ? wanted : [1, ...wanted];
     if (pages.length === 0) {
-      this.#parts.files.save(this.#state(hello.id, { ...since, hash: hello.hash }, undefined));
+      this.#willBeAt(hello.id, { ...since, hash: hello.hash }, undefined);
       this.#isAt(since);
       return { since, hash: open.index.hash };
     }
-    this.#parts.counters.repairs++;
-    this.#parts.counters.repairedPages += pages.length;
+    counters.repairs++;
+    counters.repairedPages += pages.length;
     this.#env.log.info("repairing", { pages: pages.length, of: hello.pageCount });
     return { since, wanted: pages };
   }
 
-  #isAt(position: Position): void {
+  /** The upstream has gone over to a history that goes on from ours: our place has another name. */
+  #adopt(hello: Hello): void {
+    const at = this.#position;
+    if (at === undefined || at.epoch === hello.epoch) return;
+    const place = placeIn(at, hello);
+    if (place === undefined) return;
+    this.#willBeAt(hello.id, { ...place, hash: this.#open!.index.hash }, at);
+    this.#env.log.info("a new epoch goes on from here", { position: formatPosition(place) });
+    this.#isAt(place, true);
+  }
+
+  /** `goesOn`: the epoch may be new, but this place of it is the one that we were at. */
+  #isAt(position: Position, goesOn = false): void {
     const { index } = this.#open!;
     const newEpoch = this.#position?.epoch !== position.epoch;
     this.#position = position;
     if (newEpoch) {
       // Versions of another history mean nothing here: who is behind this place compares hashes.
-      index.setFloor(position.txid);
-      this.#source?.end(new LiveError("position_gone", "A new history has begun"));
+      if (!goesOn) index.setFloor(position.txid);
+      const code = goesOn ? "not_ready" : "position_gone";
+      this.#source?.end(new LiveError(code, "A new history has begun: ask again"));
       this.#source = new LiveSource(this.#local(this.#open!), this.#env);
     }
     this.#parts.view.appliedAt(position.txid);
@@ -308,6 +374,7 @@ export class Replica {
     return {
       role: "replica",
       id: this.#id!,
+      ancestors: this.#parts.history.lineage(position().epoch).ancestors,
       counters: this.#parts.counters,
       delayMs: this.#parts.options.monitorDelayMs,
       staleMs: () => this.#parts.view.lagMs(),
@@ -325,11 +392,14 @@ export class Replica {
     };
   }
 
-  #state(
-    id: DatabaseId,
-    next: Pick<Commit, "epoch" | "txid" | "hash">,
-    current: Position | undefined,
-  ): SavedState {
+  /** Written down before it is so. */
+  #willBeAt(id: DatabaseId, next: Next, current: Position | undefined): void {
+    const { files, history, view } = this.#parts;
+    if (view.lineage?.epoch === next.epoch) history.learn(view.lineage);
+    files.save(this.#state(id, next, current));
+  }
+
+  #state(id: DatabaseId, next: Next, current: Position | undefined): SavedState {
     const { epoch, txid } = next;
     const contents = [{ epoch, txid, hash: formatWords(next.hash) }];
     const index = this.#open?.index;
@@ -345,6 +415,7 @@ export class Replica {
       hello: (hello) => {
         this.#approval.checkPageSize(hello, pageSize);
         view.hello(hello);
+        this.#adopt(hello);
         view.connected(upstream);
         this.#parts.changed(this.#stateAt(hello));
       },
@@ -397,6 +468,8 @@ export class Replica {
     }
   }
 }
+
+type Next = Pick<Commit, "epoch" | "txid" | "hash">;
 
 function asLive(error: unknown): LiveError {
   return error instanceof LiveError ? error : new LiveError("sqlite", messageOf(error));

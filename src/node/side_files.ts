@@ -40,8 +40,24 @@ export interface SavedState {
   readonly txid: Txid;
   /** Primary only. */
   readonly place?: LogPlace;
-  /** Replica only: what is there now, or what is about to be. */
+  /** Replica, or one that is being promoted: what is there now, or what is about to be. */
   readonly contents?: readonly KnownContent[];
+}
+
+/** The end of the log of an open database, as it is written down. */
+export function logPlace(
+  { device, inode, born }: Pick<LogPlace, "device" | "inode" | "born">,
+  { salt1, salt2, mxFrame: frame, sum }: LogEnd,
+): LogPlace {
+  const { s1: sum1, s2: sum2 } = sum;
+  return { boot: bootId(), device, inode, born, salt1, salt2, frame, sum1, sum2 };
+}
+
+interface LogEnd {
+  readonly salt1: number;
+  readonly salt2: number;
+  readonly mxFrame: number;
+  readonly sum: { readonly s1: number; readonly s2: number };
 }
 
 /** What a disk writes as a whole. */
@@ -156,6 +172,13 @@ export class SideFiles {
     syncFolder(this.folder.slice(0, this.folder.lastIndexOf("/")) || "/");
   }
 
+  /** A primary begins a new epoch at its next start, of the same database; `epoch` is none yet. */
+  breakHistory(epoch: Epoch): void {
+    const state = this.load();
+    if (state?.place === undefined) return;
+    this.save({ ...state, epoch, place: { ...state.place, boot: "" } });
+  }
+
   /** Forgets the state: the next start compares hashes. */
   forget(): void {
     this.#state?.close();
@@ -168,7 +191,7 @@ export class SideFiles {
 }
 
 /** So that a new name in it outlives a power cut; a folder that we may not read must do without. */
-function syncFolder(path: string): void {
+export function syncFolder(path: string): void {
   let folder: Deno.FsFile;
   try {
     folder = Deno.openSync(path, { read: true });

@@ -7,7 +7,8 @@
  * @module
  */
 import type { Env } from "../base/env.ts";
-import { type Epoch, type Txid, ZERO_TXID } from "../base/types.ts";
+import type { Lineage } from "../base/lineage.ts";
+import { type Epoch, type Position, type Txid, ZERO_TXID } from "../base/types.ts";
 import type { Begin, Commit, Heartbeat, Hello } from "../changes/records.ts";
 import type { ChangeSource } from "../changes/source.ts";
 import type { UpstreamOptions } from "./options.ts";
@@ -27,6 +28,7 @@ export class UpstreamView {
   #source: ChangeSource | undefined;
   #connection: AbortController | undefined;
   #epoch: Epoch | undefined;
+  #ancestors: readonly Position[] = [];
   #txid: Txid = ZERO_TXID;
   #received: Txid = ZERO_TXID;
   #applied: Txid = ZERO_TXID;
@@ -57,6 +59,10 @@ export class UpstreamView {
   get isConnected(): boolean {
     return this.#connection !== undefined;
   }
+  /** The history that the upstream is in; undefined before its first hello. */
+  get lineage(): Lineage | undefined {
+    return this.#epoch && { epoch: this.#epoch, ancestors: this.#ancestors };
+  }
   get durable(): Txid {
     return this.#durable;
   }
@@ -64,6 +70,7 @@ export class UpstreamView {
   hello(hello: Hello): void {
     const changed = this.#epoch !== undefined && this.#epoch !== hello.epoch;
     if (changed) this.#applied = this.#durable = this.#received = ZERO_TXID;
+    this.#ancestors = hello.ancestors;
     this.#upstreamCurrent = undefined; // the first heartbeat tells
     this.#told(hello.epoch, hello.txid);
   }

@@ -71,6 +71,14 @@ export class WalReader {
     if (this.#buffer.length !== wanted) this.#buffer = new Uint8Array(wanted);
   }
 
+  /** Goes behind the last frame of the log that `header` names: all of it was read by other means. */
+  resume(header: WalIndexHeader): void {
+    this.begin(header);
+    const { pageSize, salt1, salt2, bigEndian, sum } = header;
+    this.#chain = { pageSize, salt1, salt2, bigEndian, sum: { ...sum } };
+    this.#last = header.mxFrame;
+  }
+
   /**
    * Reads frames `last`+1 .. `upTo`, which must be committed.
    * @throws {LiveError} "checksum" if a frame does not continue the chain, "busy" if the WAL's own

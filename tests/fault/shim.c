@@ -446,6 +446,7 @@ static int renameAny(int fromDir, const char *from, int toDir, const char *to, u
   char name[4096], name2[4096];
   int rc, seen = full(fromDir, from, name, sizeof(name)) && full(toDir, to, name2, sizeof(name2)) &&
     (below(name) || below(name2));
+  if( seen && failing(ON_LINK, name2) ) return -1;
   rc = (int)syscall(SYS_renameat2, fromDir, from, toDir, to, flags);
   if( rc==0 && seen ) record(ODD, inodeOf(name2), 0, 0, 0, name2, "rename");
   return rc;

@@ -47,6 +47,7 @@ export class FakeDatabase implements LocalDatabase {
   stale = 0;
   role: "primary" | "replica" = "primary";
   epoch = "00000000000000e1" as Epoch;
+  ancestors: readonly Position[] = [];
   /** Commits wait for refresh(). */
   late = false;
   /** Pages that were given up. */

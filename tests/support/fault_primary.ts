@@ -88,6 +88,7 @@ const words = new Uint32Array(2);
 
 export class ModelPrimary implements LocalDatabase {
   readonly role = "primary";
+  readonly ancestors = [];
   readonly counters = new Counters();
   readonly book: PageBook;
   readonly moments: Moment[] = [];

@@ -5,6 +5,7 @@
  */
 import fc from "fast-check";
 import { type Bytes, formatWords, type Words } from "../../src/base/bytes.ts";
+import { MAX_ANCESTORS } from "../../src/base/lineage.ts";
 import type { DatabaseId, Epoch } from "../../src/base/types.ts";
 import { txid } from "../../src/base/types.ts";
 import {
@@ -88,6 +89,7 @@ const hello = fc.record({
   epoch,
   txid: id,
   hash: words,
+  ancestors: fc.array(fc.record({ epoch, txid: id }, plain), { maxLength: MAX_ANCESTORS }),
 }, plain).map((value) => ({
   bytes: encodeHello(value),
   want: { type: "hello", protocol: 1, ...value },

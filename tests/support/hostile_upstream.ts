@@ -42,7 +42,7 @@ const MOST_PAGES = 0xfffffffe;
 const NO_PAGE: Words = { high: 0, low: 0 };
 
 function hello(victim: Victim, change: Partial<Victim> = {}): Bytes {
-  return encodeHello({ ...victim, ...change });
+  return encodeHello({ ancestors: [], ...victim, ...change });
 }
 
 function begin({ txid: at }: Victim, pageCount: number): Bytes {

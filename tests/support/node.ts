@@ -32,6 +32,16 @@ export interface NodeConfig {
   readonly [key: string]: unknown;
 }
 
+export interface Posted {
+  readonly status: number;
+  readonly message?: string;
+  readonly result?: string;
+  /** "epoch/txid" */
+  readonly position?: string;
+  readonly parent?: string;
+  readonly next?: readonly string[];
+}
+
 export interface StartOptions {
   /** In front of the executable: setpriv, unshare. */
   readonly wrapper?: readonly string[];
@@ -174,6 +184,17 @@ export class LiveNode implements AsyncDisposable {
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const response = await this.get(path, headers as Readonly<Record<string, string>>);
     return { status: response.status, text: await response.text() };
+  }
+
+  /** A POST without a body; its JSON, whatever the status. */
+  async post(path: string, query: Readonly<Record<string, string>>): Promise<Posted> {
+    const { token } = this.#config;
+    const response = await fetch(`${this.url}${path}?${new URLSearchParams({ ...query })}`, {
+      method: "POST",
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(20_000),
+    });
+    return { ...await response.json(), status: response.status };
   }
 
   async status(): Promise<NodeStatus> {

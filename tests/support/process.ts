@@ -118,6 +118,17 @@ export class Child implements AsyncDisposable {
   }
 }
 
+/** Runs a program to its end. */
+export async function runToEnd(
+  program: string,
+  args: readonly string[],
+  limitMs = 20_000,
+): Promise<{ code: number; out: string; error: string }> {
+  await using child = new Child({ program, args, clearEnv: true, env: {} });
+  const { code } = await child.wait(limitMs);
+  return { code, out: child.stdout.kept.join("\n"), error: child.stderr.kept.join("\n") };
+}
+
 /** `work`, or an error after `limitMs`. The timer never outlives it. */
 export async function within<T>(
   limitMs: number,

@@ -73,13 +73,14 @@ export async function assertSamePosition(
   paths: { readonly source?: string; readonly copy?: string } = {},
 ): Promise<void> {
   const place = ({ epoch, txid, hash }: DatabaseStatus) => ({ epoch, txid, hash });
-  const ours = await primary.database(paths.source);
-  const theirs = await replica.until(
-    `is at ${ours.epoch}/${ours.txid}`,
-    (database) => database.epoch === ours.epoch && database.txid === ours.txid,
-    paths.copy === undefined ? {} : { path: paths.copy },
-  );
-  assertEquals(place(theirs), place(ours));
+  await eventually(`${replica.name} is where ${primary.name} is`, async () => {
+    // The primary may notice a commit only now: both are asked each time.
+    assertEquals(
+      place(await replica.database(paths.copy)),
+      place(await primary.database(paths.source)),
+    );
+    return true;
+  });
 }
 
 /** No replica had to compare hashes: every resume was exact. */

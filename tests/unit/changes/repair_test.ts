@@ -175,6 +175,7 @@ Deno.test("findDifference() says why when the upstream's answer is not one", asy
       epoch: epoch as Epoch,
       txid: txid(9),
       hash: { high: 1, low: 1 },
+      ancestors: [],
     });
   const hashes = (level: "blocks" | "pages"): Bytes =>
     encodeHashes({

@@ -29,6 +29,7 @@ const HELLO = encodeHello({
   epoch: EPOCH,
   txid: txid(1),
   hash: HASH,
+  ancestors: [],
 });
 const beatAfter = (sent: number): Bytes =>
   encodeHeartbeat({ epoch: EPOCH, txid: txid(1), hash: HASH, staleMs: 0, sent: txid(sent) });

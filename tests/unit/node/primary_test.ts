@@ -43,6 +43,7 @@ function idlePrimary(header: { now: WalIndexHeader | undefined }) {
       follower,
       id: "00000000000000d1" as DatabaseId,
       epoch: "00000000000000e1" as Epoch,
+      ancestors: [],
       counters: new Counters(),
       save: () => {},
       moved: () => {},

@@ -20,6 +20,7 @@ const hello = (id: number, epoch = EPOCH): Hello => ({
   epoch,
   txid: txid(id),
   hash: HASH,
+  ancestors: [],
 });
 const begin = (to: number, pages = 1): Begin => ({
   type: "begin",

@@ -1,0 +1,32 @@
+/**
+ * /promote: what is answered. Pure. May import: base/, node/promotion, http/wait.
+ * @module
+ */
+import { formatPosition } from "../base/types.ts";
+import type { Promoted } from "../node/promotion.ts";
+import { type PositionJson, positionJson } from "./wait.ts";
+
+/** What nobody can do for the applications: SQLite keeps "read-only" for the life of a connection. */
+export const RECONNECT =
+  "applications on this machine must open the database again: a connection that is open stays read-only";
+
+export interface PromotedJson extends PositionJson {
+  readonly result: Promoted["result"];
+  /** The last transaction of the old epoch that this node has, "epoch/txid". */
+  readonly parent?: string;
+  /** Sentences: what is left to do. */
+  readonly next: readonly string[];
+}
+
+export function promotedJson({ result, position, parent }: Promoted): PromotedJson {
+  return {
+    result,
+    ...positionJson(position),
+    ...(parent && { parent: formatPosition(parent) }),
+    next: result === "already" ? [] : [
+      RECONNECT,
+      "the other replicas need this node as upstream.url: they go on from where they are",
+      "remove `upstream` of this database from the config of this node",
+    ],
+  };
+}
