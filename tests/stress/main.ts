@@ -96,6 +96,7 @@ async function stress(scope: Scope, options: Options): Promise<number> {
     if (code !== 0) throw new ScriptError(`a worker failed:\n${child.stderr.kept.join("\n")}`);
     reports.push(JSON.parse(child.stdout.kept.join("")));
   }
+  if (backup !== undefined) await stopBackup(backup); // it writes to a table of its own
   await eventually("the replica has all", async () => {
     const { equal, problems } = await compareFiles(source, copy);
     if (equal) return true;
@@ -103,7 +104,7 @@ async function stress(scope: Scope, options: Options): Promise<number> {
   }, 60_000);
   const checked = await scope.open(source);
   const integrity = String(await checked.value("PRAGMA integrity_check"));
-  if (backup !== undefined) await compareBackup(scope, backup, options.litestream!, checked);
+  if (backup !== undefined) await compareBackup(scope, options.litestream!, checked);
   const { counters } = await primary.database();
   return tell(reports, { frames, integrity, ...counters });
 }
@@ -115,16 +116,18 @@ async function startBackup(scope: Scope, program: string, source: string): Promi
   return scope.own(new Child({ program, args: ["replicate", "-config", config] }));
 }
 
-/** Stops the backup, restores it, and compares the tables. */
-async function compareBackup(
-  scope: Scope,
-  backup: Child,
-  program: string,
-  source: Awaited<ReturnType<Scope["open"]>>,
-): Promise<void> {
+async function stopBackup(backup: Child): Promise<void> {
   await sleep(5000);
   backup.signal("SIGTERM");
   await backup.wait(60_000);
+}
+
+/** Restores the backup, and compares the tables. */
+async function compareBackup(
+  scope: Scope,
+  program: string,
+  source: Awaited<ReturnType<Scope["open"]>>,
+): Promise<void> {
   const out = `${scope.folder}/restored.db`;
   const args = ["restore", "-o", out, `file://${scope.folder}/backup`];
   await using restore = new Child({ program, args });
