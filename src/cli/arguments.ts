@@ -33,6 +33,15 @@ export type Invocation =
     readonly flags: Flags;
   }
   | {
+    readonly command: "demote";
+    readonly url?: string;
+    readonly token?: string;
+    readonly path?: string;
+    readonly to: string;
+    readonly json: boolean;
+    readonly flags: Flags;
+  }
+  | {
     readonly command: "promote";
     readonly url?: string;
     readonly token?: string;
@@ -182,6 +191,26 @@ function commands(take: (invocation: Invocation) => void): Command {
       const { token, path, json = false } = options;
       const given = present({ url, token, path });
       take({ command: "promote", ...given, json, flags: flagsOf(options) });
+    });
+  withConfig(program.command("demote"))
+    .description("Make a replica of a running primary, and a primary of one of its replicas.")
+    .argument("[url]", "the node, instead of the one of a config file")
+    .requiredOption("--to <url>", "the replica's node, with the path there if it is another")
+    .option("--path <path>", "the database, where the node has several")
+    .option(
+      "--token <token>",
+      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
+    )
+    .option("--json", "what /demote answers")
+    .action((url: string | undefined, options) => {
+      const { token, path, to, json = false } = options;
+      take({
+        command: "demote",
+        ...present({ url, token, path }),
+        to,
+        json,
+        flags: flagsOf(options),
+      });
     });
   withConfig(program.command("doctor"))
     .description("Look at everything a node needs: files, rights, limits, log, upstream.")

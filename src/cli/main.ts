@@ -28,7 +28,7 @@ import { parseUpstreamUrl } from "./address.ts";
 import { addressOf, type NodeAddress } from "./ask.ts";
 import { parseNamed } from "./place.ts";
 import { showStatus } from "./status.ts";
-import { promoteAt } from "./promote.ts";
+import { demoteAt, promoteAt } from "./promote.ts";
 import { waitAt } from "./wait.ts";
 import { examine } from "./doctor.ts";
 import { doctorText } from "./doctor_view.ts";
@@ -64,6 +64,8 @@ async function run(invocation: Invocation): Promise<number> {
       return await wait(invocation);
     case "promote":
       return await promote(invocation);
+    case "demote":
+      return await demote(invocation);
     case "doctor":
       return await doctor(load([], invocation.flags), invocation.json);
     case "accept":
@@ -103,7 +105,7 @@ function paintOf(stream: { isTerminal(): boolean }): Paint {
 
 /** Which node, and which of its databases. */
 function whereIs(
-  asked: Extract<Invocation, { command: "wait" | "promote" }>,
+  asked: Extract<Invocation, { command: "wait" | "promote" | "demote" }>,
 ): { readonly node: NodeAddress; readonly path: string } {
   const { url, flags } = asked;
   const loaded = url === undefined ? load([], flags).options : undefined;
@@ -120,6 +122,13 @@ async function promote(asked: Extract<Invocation, { command: "promote" }>): Prom
   const { json, text } = await promoteAt(node, path);
   print(asked.json ? `${JSON.stringify(json)}\n` : text);
   return 0;
+}
+
+async function demote(asked: Extract<Invocation, { command: "demote" }>): Promise<number> {
+  const { node, path } = whereIs(asked);
+  const { json, text } = await demoteAt(node, path, asked.to);
+  print(asked.json ? `${JSON.stringify(json)}\n` : text);
+  return json["result"] === "demoted" ? 0 : 1;
 }
 
 async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {

@@ -24,7 +24,8 @@ import { sendSmallAnswersAtOnce } from "../sqlite/process.ts";
 import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { healthOf } from "./health.ts";
 import { Metrics } from "./metrics.ts";
-import { promotedJson } from "./promote.ts";
+import { HttpPeer, parsePeer } from "./peer.ts";
+import { demotedJson, promotedJson } from "./promote.ts";
 import { decodeRuns, parseRanges } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
@@ -57,6 +58,8 @@ export class Server {
   readonly #node: Node;
   readonly #env: Env;
   readonly #token: Uint8Array | undefined;
+  /** For the node that this one steps down for: nodes that switch roles share a token. */
+  readonly #peerToken: string | undefined;
   readonly #metrics: Metrics;
   readonly #app: Hono<Bindings>;
   #bodies = 0;
@@ -67,6 +70,7 @@ export class Server {
     this.#node = node;
     this.#env = env;
     this.#token = options.token === undefined ? undefined : digest(`Bearer ${options.token}`);
+    this.#peerToken = options.token;
     this.#metrics = new Metrics(() => node.status());
     this.#app = this.#routes();
   }
@@ -118,6 +122,7 @@ export class Server {
       ENDPOINTS.promote.path,
       async (c) => json(promotedJson(await this.#database(c).promote())),
     );
+    app.post(ENDPOINTS.demote.path, (c) => this.#demote(c));
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c, undefined));
     app.post(ENDPOINTS.repair.path, async (c) => this.#stream(c, await this.#wanted(c)));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
@@ -222,6 +227,14 @@ export class Server {
     const text = new TextDecoder().decode(await bodyOf(c, MAX_REPORT_BYTES));
     downstreams.report(replicaOf(c), parseReport(text));
     return new Response(null, { status: 204 });
+  }
+
+  async #demote(c: Request): Promise<Response> {
+    const database = this.#database(c);
+    const to = c.req.query("to");
+    if (to === undefined) throw new LiveError("bad_request", "For whom? Say &to=http://host:9090");
+    const upstream = parsePeer(to, database.options.path, this.#peerToken);
+    return json(demotedJson(await database.demote(new HttpPeer(upstream)), upstream));
   }
 
   #fence(c: Request): Response {

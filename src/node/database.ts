@@ -16,6 +16,7 @@ import type { ChangeSource } from "../changes/source.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { Counters } from "./counters.ts";
 import { Downstreams } from "./downstreams.ts";
+import { demote, type Demoted, type Peer } from "./demotion.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import { HistoryFile } from "./history_file.ts";
 import type { LiveSource } from "./live_source.ts";
@@ -83,6 +84,9 @@ export class Database implements Waited {
   readonly #standing: Standing;
   #view: UpstreamView | undefined;
   #replica: Replica | undefined;
+  /** Whom the replica follows. */
+  #upstream: UpstreamOptions | undefined;
+  #demoting = false;
   /** Asked for, and done by run() between two attempts. */
   #promotion: PromiseWithResolvers<Promoted> | undefined;
   /** Ends the pause before the next attempt. */
@@ -121,6 +125,7 @@ export class Database implements Waited {
 
   #becomeReplica(upstream: UpstreamOptions): void {
     const { options, counters } = this;
+    this.#upstream = upstream;
     this.#view = new UpstreamView(upstream, this.#env);
     this.#replica = new Replica({
       options,
@@ -178,6 +183,7 @@ export class Database implements Waited {
   /** Somebody tells of a newer history: if that goes on from this one, nobody is served any more. */
   supersede(lineage: Lineage, by: string): void {
     const primary = this.#primary;
+    if (this.#demoting) return; // that is the one that we made ourselves
     if (!this.#standing.fence(lineage, primary?.position.epoch, by)) return;
     primary?.lose(this.#standing.refusal!);
   }
@@ -200,8 +206,31 @@ export class Database implements Waited {
     return await promise;
   }
 
+  /**
+   * Steps down for the replica that `peer` is, and follows it: no transaction is lost.
+   * @throws {LiveError} why not: then it is the primary that it was.
+   */
+  async demote(peer: Peer): Promise<Demoted> {
+    const primary = this.#primary;
+    if (this.#replica !== undefined) {
+      throw new LiveError("guard", `"${this.options.path}" is a replica: nothing to demote`);
+    }
+    if (primary === undefined) throw this.#standing.refusal ?? this.#notReady();
+    if (this.#demoting) throw new LiveError("busy", "It is being demoted already");
+    this.#demoting = true;
+    try {
+      const demoted = await demote(primary, peer, this.#history, this.#env);
+      primary.flush();
+      primary.lose(new LiveError("not_ready", `This database follows ${peer.upstream.url} now`));
+      this.#hurry.abort();
+      return demoted;
+    } finally {
+      this.#demoting = false;
+    }
+  }
+
   async #promoteIfAsked(): Promise<HandedOver | undefined> {
-    const [asked, replica, { upstream }] = [this.#promotion, this.#replica, this.options];
+    const [asked, replica, upstream] = [this.#promotion, this.#replica, this.#upstream];
     if (asked === undefined) return undefined;
     try {
       assert(replica !== undefined && upstream !== undefined, "only a replica is promoted");
@@ -284,7 +313,7 @@ export class Database implements Waited {
   /** @throws {LiveError} "guard" if it follows itself. */
   #follows(ids: readonly string[]): void {
     if (ids.includes(this.#instance)) {
-      const { url, path } = this.options.upstream!;
+      const { url, path } = this.#upstream!;
       const how = ids[0] === this.#instance ? "is this very database" : "is a replica of it";
       const error = new LiveError(
         "guard",
@@ -384,6 +413,7 @@ export class Database implements Waited {
     const { position, ancestors: [parent] } = primary;
     this.#promotion?.resolve({ result: "promoted", position, ...(parent && { parent }) });
     this.#promotion = undefined;
+    this.#standing.serves();
     const telling = new AbortController();
     const { left } = this.#standing;
     if (left !== undefined) void this.#tell(left, primary, telling.signal);
@@ -414,7 +444,7 @@ export class Database implements Waited {
   #failed(error: unknown, failures: number): number {
     const code = codeOf(error);
     if (code === undefined) throw error; // a bug
-    if (this.#standing.wasNotPromoted(error)) return 0;
+    if (this.#standing.wasNotPromoted(error) || this.#standing.wasNotDemoted(error)) return 0;
     const reason = messageOf(error);
     this.#reason = reason;
     const waiting = WAITING.includes(code);

@@ -200,7 +200,7 @@ export class Replica {
   }
 
   async #openFile(empty: boolean, signal: AbortSignal): Promise<void> {
-    const { options, files, view, counters } = this.#parts;
+    const { options, files, history, view, counters } = this.#parts;
     if (empty) {
       const hello = await this.#approval.hello(signal);
       initialiseEmpty(options.path, hello.pageSize);
@@ -214,8 +214,9 @@ export class Replica {
     const progress = (done: number, total: number): void => view.progress(done, total);
     const willBeAt = (commit: Commit): void => this.#willBeAt(this.#id!, commit, this.#position);
     const isAt = (position: Position): void => this.#isAt(position);
+    const mustBeGuarded = history.value.stepping === true;
     this.#open = await openReplica(
-      { options, saved, counters, progress, willBeAt, isAt },
+      { options, saved, counters, mustBeGuarded, progress, willBeAt, isAt },
       this.#env,
     );
     view.endProgress();
