@@ -60,6 +60,17 @@ export type Invocation =
     readonly flags: Flags;
   }
   | {
+    readonly command: "demote";
+    readonly url?: string;
+    readonly token?: string;
+    readonly tokenFile?: string;
+    readonly ca?: string;
+    readonly path?: string;
+    readonly to: string;
+    readonly json: boolean;
+    readonly flags: Flags;
+  }
+  | {
     readonly command: "promote";
     readonly url?: string;
     readonly token?: string;
@@ -237,6 +248,28 @@ function commands(take: (invocation: Invocation) => void): Command {
       const { token, tokenFile, ca, path, json = false } = options;
       const given = present({ url, token, tokenFile, ca, path });
       take({ command: "promote", ...given, json, flags: flagsOf(options) });
+    });
+  withConfig(program.command("demote"))
+    .description("Make a replica of a running primary, and a primary of one of its replicas.")
+    .argument("[url]", "the node, instead of the one of a config file")
+    .requiredOption("--to <url>", "the replica's node, with the path there if it is another")
+    .option("--path <path>", "the database, where the node has several")
+    .option(
+      "--token <token>",
+      "with a URL: the node's auth.token (default: $LITESTREAM_LIVE_TOKEN)",
+    )
+    .option("--token-file <file>", "the same, from a file: other users cannot see it")
+    .option("--ca <file>", "with an https URL: CA certificates (PEM) to trust, not the system's")
+    .option("--json", "what /demote answers")
+    .action((url: string | undefined, options) => {
+      const { token, tokenFile, ca, path, to, json = false } = options;
+      take({
+        command: "demote",
+        ...present({ url, token, tokenFile, ca, path }),
+        to,
+        json,
+        flags: flagsOf(options),
+      });
     });
   withConfig(program.command("doctor"))
     .description("Look at everything a node needs: files, rights, limits, log, upstream.")

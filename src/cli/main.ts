@@ -27,9 +27,9 @@ import { resolvePath } from "./values.ts";
 import { parseUpstreamUrl } from "./address.ts";
 import { addressOf, clientOf, FLAGS, type NodeAddress } from "./ask.ts";
 import { parseNamed } from "./place.ts";
-import { checkSecretFile, readNamed, Secrets, upstreamAccess } from "./secrets.ts";
+import { checkSecretFile, readNamed, Secrets, systemClient, upstreamAccess } from "./secrets.ts";
 import { showStatus } from "./status.ts";
-import { promoteAt } from "./promote.ts";
+import { demoteAt, promoteAt } from "./promote.ts";
 import { type Place, verify, verifyText } from "./verify.ts";
 import { waitAt } from "./wait.ts";
 import { copyTo } from "./copy.ts";
@@ -73,6 +73,8 @@ async function run(invocation: Invocation): Promise<number> {
       return await copy(invocation);
     case "promote":
       return await promote(invocation);
+    case "demote":
+      return await demote(invocation);
     case "doctor":
       return await doctor(load([], invocation.flags, checkSecretFile), invocation.json);
     case "accept":
@@ -165,16 +167,36 @@ function paintOf(stream: { isTerminal(): boolean }): Paint {
   return stream.isTerminal() && Deno.env.get("NO_COLOR") === undefined ? coloured : plain;
 }
 
-async function promote(asked: Extract<Invocation, { command: "promote" }>): Promise<number> {
+/** Which node, with its full token, and which of its databases. */
+function whereIs(
+  asked: Extract<Invocation, { command: "promote" | "demote" }>,
+): { readonly node: NodeAddress; readonly path: string } {
   const { url, flags } = asked;
-  const { options } = url === undefined ? load([], flags) : { options: undefined };
-  const node = url === undefined ? addressOf(options!, "token") : nodeAt({ ...asked, url });
-  const there = url === undefined
-    ? undefined
-    : parseNamed("the URL", () => parseUpstreamUrl(url)).path;
-  const { json, text } = await promoteAt(node, asked.path ?? there ?? onlyPath(options));
-  print(asked.json ? `${JSON.stringify(json)}\n` : text);
+  if (url === undefined) {
+    const { options } = load([], flags);
+    return { node: addressOf(options, "token"), path: asked.path ?? onlyPath(options) };
+  }
+  const there = parseNamed("the URL", () => parseUpstreamUrl(url)).path;
+  return { node: nodeAt({ ...asked, url }), path: asked.path ?? there ?? onlyPath(undefined) };
+}
+
+async function promote(asked: Extract<Invocation, { command: "promote" }>): Promise<number> {
+  const { node, path } = whereIs(asked);
+  const { json, text } = await promoteAt(node, path);
+  print(
+    asked.json
+      ? `${JSON.stringify(json)}
+`
+      : text,
+  );
   return 0;
+}
+
+async function demote(asked: Extract<Invocation, { command: "demote" }>): Promise<number> {
+  const { node, path } = whereIs(asked);
+  const { json, text } = await demoteAt(node, path, asked.to);
+  print(asked.json ? `${JSON.stringify(json)}\n` : text);
+  return json["result"] === "demoted" ? 0 : 1;
 }
 
 async function wait(asked: Extract<Invocation, { command: "wait" }>): Promise<number> {
@@ -280,7 +302,8 @@ async function replicate(loaded: LoadedConfig, load: () => LoadedConfig): Promis
   listenToSignals(stop, application, log);
   const { addr } = options;
   const limits = options.limits ?? LIMIT_DEFAULTS;
-  const server = addr && new Server(node, { ...credentials, limits }, env);
+  const server = addr &&
+    new Server(node, { ...credentials, limits, peerClient: systemClient }, env);
   if (addr !== undefined && server !== undefined) {
     const bound = server.listen(addr, stop.signal);
     log.info("listening", { addr: bound, tls: credentials.tls !== undefined });

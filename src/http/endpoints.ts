@@ -81,6 +81,13 @@ export const ENDPOINTS = {
     needs: "token",
     sentence: "Makes a primary of a replica, with what it has now; 200 also if it is one (JSON).",
   },
+  demote: {
+    method: "POST",
+    path: "/demote",
+    query: { path: DATABASE, to: "URL of the replica that shall be the primary" },
+    needs: "token",
+    sentence: "Steps down for that replica without a lost transaction, and follows it (JSON).",
+  },
   stream: {
     method: "GET",
     path: "/v1/stream",

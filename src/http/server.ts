@@ -27,7 +27,8 @@ import { healthOf } from "./health.ts";
 import { Guests } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
-import { promotedJson } from "./promote.ts";
+import { HttpPeer, parsePeer } from "./peer.ts";
+import { demotedJson, promotedJson } from "./promote.ts";
 import { parseRanges, RunsDecoder } from "./ranges.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
@@ -63,12 +64,15 @@ export interface Credentials extends Tokens {
 
 export interface ServerOptions extends Credentials {
   readonly limits?: Limits;
+  /** For the node that this one steps down for, if it is asked by https. */
+  readonly peerClient?: () => Deno.HttpClient;
 }
 
 export class Server {
   readonly #node: Node;
   readonly #env: Env;
   readonly #guard: Guard;
+  readonly #peerClient: (() => Deno.HttpClient) | undefined;
   readonly #metrics: Metrics;
   readonly #app: Hono<Bindings>;
   #credentials: Credentials;
@@ -85,6 +89,7 @@ export class Server {
     this.#env = env;
     this.#credentials = options;
     this.#guard = new Guard(options);
+    this.#peerClient = options.peerClient;
     this.#metrics = new Metrics(() => node.status());
     this.#limits = options.limits ?? LIMIT_DEFAULTS;
     this.#guests = new Guests(this.#limits, env.clock);
@@ -166,6 +171,7 @@ export class Server {
       ENDPOINTS.promote.path,
       async (c) => json(promotedJson(await this.#database(c).promote())),
     );
+    app.post(ENDPOINTS.demote.path, (c) => this.#demote(c));
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c));
     app.post(ENDPOINTS.repair.path, (c) => this.#repair(c));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
@@ -311,6 +317,16 @@ export class Server {
     const text = new TextDecoder().decode(bytes);
     downstreams.report(replicaOf(c), parseReport(text));
     return new Response(null, { status: 204 });
+  }
+
+  async #demote(c: Request): Promise<Response> {
+    const database = this.#database(c);
+    const to = c.req.query("to");
+    if (to === undefined) throw new LiveError("bad_request", "For whom? Say &to=http://host:9090");
+    // Nodes that switch roles share a token.
+    const upstream = parsePeer(to, database.options.path, this.#credentials.token);
+    const client = upstream.url.startsWith("https:") ? this.#peerClient?.() : undefined;
+    return json(demotedJson(await database.demote(new HttpPeer(upstream, client)), upstream));
   }
 
   #fence(c: Request): Response {

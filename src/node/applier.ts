@@ -15,11 +15,12 @@ import { MAX_PGNO, type Position, txid } from "../base/types.ts";
 import type { Begin, Commit, Pages } from "../changes/records.ts";
 import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
-import { GUARD_VERSION, PageReader, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
+import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
 import { PendingPages } from "../pages/pending.ts";
 import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { WalWriter } from "../wal/writer.ts";
 import type { Counters } from "./counters.ts";
+import { writeGuard } from "./guard.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import { Overdue } from "./overdue.ts";
 import type { Target } from "./target.ts";
@@ -166,21 +167,11 @@ export class Applier implements Target {
     try {
       await this.#checkpointing;
       const { pageCount } = this.index;
-      await this.#writer.begin(
-        this.#header,
-        () => Math.floor(this.#env.random.fraction() * 2 ** 32),
-      );
-      const page = new Uint8Array(this.index.pageSize);
-      const { database, wal } = this.#handle;
-      const pages = new PageReader({ database, wal, backfilled: () => this.#handle.backfilled() });
-      if (pages.read(this.index, [1], page, 0) !== undefined) {
-        throw new LiveError("corrupt", "Page 1 has changed on disk");
-      }
+      const guarded = { handle: this.#handle, index: this.index, header: this.#header };
+      const { header, frame } = await writeGuard(guarded, false, this.#env);
+      this.#header = header;
       this.#pending.clear();
-      this.#pending.add(1, this.index.hashOf(1), this.#writer.add(1, page));
-      this.#writer.finish(pageCount);
-      await this.#handle.wal.sync();
-      this.#header = this.#writer.publish(pageCount);
+      this.#pending.add(1, this.index.hashOf(1), frame);
       this.#pending.commitTo(this.index, pageCount, txid(this.index.txidOf(1)));
       return this.#header;
     } finally {

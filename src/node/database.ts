@@ -6,17 +6,15 @@
  * @module
  */
 import { assert } from "../base/assert.ts";
-import { formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, formatPosition, type Position } from "../base/types.ts";
 import { Waiters } from "../base/waiters.ts";
 import type { ChangeSource } from "../changes/source.ts";
-import type { PageIndex } from "../pages/page_index.ts";
 import { Counters } from "./counters.ts";
 import { Downstreams } from "./downstreams.ts";
-import type { DatabaseHandle } from "./handle.ts";
+import { demote, type Demoted, type Peer } from "./demotion.ts";
 import { HistoryFile } from "./history_file.ts";
 import type { LiveSource } from "./live_source.ts";
 import { openPrimary, takeOver } from "./open_primary.ts";
@@ -26,6 +24,7 @@ import type { HandedOver, Promoted } from "./promotion.ts";
 import { Replica } from "./replica.ts";
 import { FileChecks } from "./file_checks.ts";
 import { SideFiles } from "./side_files.ts";
+import { statusOf } from "./status_of.ts";
 import { Standing } from "./standing.ts";
 import type { DatabaseStatus, DownstreamStatus, Role, State } from "./status.ts";
 import { UpstreamView } from "./upstream_view.ts";
@@ -94,6 +93,9 @@ export class Database implements Waited {
   readonly #standing: Standing;
   #view: UpstreamView | undefined;
   #replica: Replica | undefined;
+  /** Whom the replica follows. */
+  #upstream: UpstreamOptions | undefined;
+  #demoting = false;
   /** Asked for, and done by run() between two attempts. */
   #promotion: PromiseWithResolvers<Promoted> | undefined;
   /** Ends the pause before the next attempt. */
@@ -138,6 +140,7 @@ export class Database implements Waited {
 
   #becomeReplica(upstream: UpstreamOptions): void {
     const { options, counters } = this;
+    this.#upstream = upstream;
     this.#view = new UpstreamView(upstream, this.#env);
     this.#replica = new Replica({
       options,
@@ -195,6 +198,7 @@ export class Database implements Waited {
   /** Somebody tells of a newer history: if that goes on from this one, nobody is served any more. */
   supersede(lineage: Lineage, by: string): void {
     const primary = this.#primary;
+    if (this.#demoting) return; // that is the one that we made ourselves
     if (!this.#standing.fence(lineage, primary?.position.epoch, by)) return;
     primary?.lose(this.#standing.refusal!);
   }
@@ -217,8 +221,31 @@ export class Database implements Waited {
     return await promise;
   }
 
+  /**
+   * Steps down for the replica that `peer` is, and follows it: no transaction is lost.
+   * @throws {LiveError} why not: then it is the primary that it was.
+   */
+  async demote(peer: Peer): Promise<Demoted> {
+    const primary = this.#primary;
+    if (this.#replica !== undefined) {
+      throw new LiveError("guard", `"${this.options.path}" is a replica: nothing to demote`);
+    }
+    if (primary === undefined) throw this.#standing.refusal ?? this.#notReady();
+    if (this.#demoting) throw new LiveError("busy", "It is being demoted already");
+    this.#demoting = true;
+    try {
+      const demoted = await demote(primary, peer, this.#history, this.#env);
+      primary.flush();
+      primary.lose(new LiveError("not_ready", `This database follows ${peer.upstream.url} now`));
+      this.#hurry.abort();
+      return demoted;
+    } finally {
+      this.#demoting = false;
+    }
+  }
+
   async #promoteIfAsked(): Promise<HandedOver | undefined> {
-    const [asked, replica, { upstream }] = [this.#promotion, this.#replica, this.options];
+    const [asked, replica, upstream] = [this.#promotion, this.#replica, this.#upstream];
     if (asked === undefined) return undefined;
     try {
       assert(replica !== undefined && upstream !== undefined, "only a replica is promoted");
@@ -317,7 +344,7 @@ export class Database implements Waited {
   /** @throws {LiveError} "guard" if it follows itself. */
   #follows(ids: readonly string[]): void {
     if (ids.includes(this.#instance)) {
-      const { url, path } = this.options.upstream!;
+      const { url, path } = this.#upstream!;
       const how = ids[0] === this.#instance ? "is this very database" : "is a replica of it";
       const error = new LiveError(
         "guard",
@@ -348,37 +375,17 @@ export class Database implements Waited {
   }
 
   status(): DatabaseStatus {
-    const handle: DatabaseHandle | undefined = this.#primary?.handle ??
-      this.#replica?.opened?.handle;
-    const index: PageIndex | undefined = this.#primary?.index ?? this.#replica?.opened?.index;
-    const position = this.#primary?.position ?? this.#replica?.position;
-    const id = this.#primary?.id ?? this.#replica?.id;
-    const trouble = this.#primary?.trouble() ?? this.#replica?.trouble();
-    const reason = this.#reason ?? trouble ?? this.#view?.why();
-    const header = handle?.closed === false ? handle.walIndex.header() : undefined;
-    return {
+    return statusOf({
       path: this.options.path,
       role: this.role,
       state: this.#state,
-      ...(reason === undefined ? {} : { reason }),
-      ...(trouble === undefined ? {} : { trouble }),
-      readable: index !== undefined,
-      ...(id === undefined ? {} : { id }),
-      ...(position === undefined ? {} : position),
-      ...(index === undefined ? {} : {
-        hash: formatWords(index.hash),
-        pageSize: index.pageSize,
-        pageCount: index.pageCount,
-      }),
-      ...(header === undefined || handle === undefined ? {} : {
-        walFrames: header.mxFrame,
-        walBackfilled: handle.backfilled(),
-      }),
-      ...(this.#primary === undefined ? {} : { lastChangeMs: Math.round(this.#primary.quietMs) }),
-      ...(this.#view === undefined ? {} : { upstream: this.#view.status() }),
-      replicas: this.downstreams.status(),
+      reason: this.#reason,
+      primary: this.#primary,
+      replica: this.#replica,
+      view: this.#view,
+      downstreams: this.downstreams,
       counters: this.counters,
-    };
+    });
   }
 
   #changed(state: State): void {
@@ -421,6 +428,7 @@ export class Database implements Waited {
     const { position, ancestors: [parent] } = primary;
     this.#promotion?.resolve({ result: "promoted", position, ...(parent && { parent }) });
     this.#promotion = undefined;
+    this.#standing.serves();
     const telling = new AbortController();
     const { left } = this.#standing;
     if (left !== undefined) void this.#tell(left, primary, telling.signal);
@@ -450,7 +458,7 @@ export class Database implements Waited {
   #failed(error: unknown, failures: number): number {
     const code = codeOf(error);
     if (code === undefined) throw error; // a bug
-    if (this.#standing.wasNotPromoted(error)) return 0;
+    if (this.#standing.wasNotPromoted(error) || this.#standing.wasNotDemoted(error)) return 0;
     const reason = messageOf(error);
     this.#reason = reason;
     if (this.#steady) this.#differed = 0;

@@ -26,6 +26,10 @@ export interface History {
   readonly past?: readonly Epoch[];
   /** The upstream that it was promoted away from: a primary as long as the config names that one. */
   readonly promoted?: UpstreamName;
+  /** The node that a primary has stepped down for; followed if the config names no upstream. */
+  readonly demoted?: UpstreamOptions;
+  /** It is about to step down: without the guard on its file, it did not. */
+  readonly stepping?: true;
   /** That upstream, with its token: it is told that its history is over as long as this is a primary. */
   readonly left?: UpstreamOptions;
   /** A newer history goes on from this one: nobody is served. */
@@ -88,8 +92,8 @@ export class HistoryFile {
 
   /** The promotion has not come true: the guard is still there. */
   takeBack(): void {
-    const { format, fenced, ancestors: [parent, ...older] } = this.value;
-    const kept = { format, ...(fenced && { fenced }) };
+    const { format, demoted, ancestors: [parent, ...older] } = this.value;
+    const kept = { format, ...(demoted && { demoted }) };
     this.save({ ...kept, ...(parent && { epoch: parent.epoch }), ancestors: older });
   }
 

@@ -9,6 +9,7 @@
  */
 import { formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
+import { LiveError } from "../base/errors.ts";
 import { type Position, ZERO_TXID } from "../base/types.ts";
 import { PageIndex } from "../pages/page_index.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
@@ -27,6 +28,8 @@ export interface ReplicaOpening extends Pick<ApplierOptions, "willBeAt" | "isAt"
   readonly options: DatabaseOptions;
   readonly saved: SavedState | undefined;
   readonly counters: Counters;
+  /** A file without the guard is not a replica's yet. */
+  readonly mustBeGuarded: boolean;
   progress(done: number, total: number): void;
 }
 
@@ -103,6 +106,9 @@ async function start(
     await follower.readAll(header.mxFrame, env.clock);
   }
   const guarded = handle.writeVersion(index.frameOf(1)) === GUARD_VERSION;
+  if (!guarded && opening.mustBeGuarded) {
+    throw new LiveError("guard", `"${handle.path}" has no write guard`, { unguarded: 1 });
+  }
   if (!guarded) refuseUsed(handle.path);
   const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;
   const hard = maxCheckpointPageCount > 0 ? maxCheckpointPageCount : Infinity;

@@ -4,7 +4,8 @@
  * base/, sqlite/ and wal/ by node/handle, pages/, changes/.
  *
  * Nothing of ours is written into the application's files: no table, no byte of the database, the WAL
- * or the wal-index's header. Invariant: every frame <= nBackfill has been read, or the log is pinned.
+ * or the wal-index's header (but the guard, when it steps down: node/demotion). Invariant: every frame
+ * <= nBackfill has been read, or the log is pinned.
  * What cannot be explained (a log that began anew without us, a file that moved) ends this opening;
  * node/database.ts opens again, and a new epoch makes replicas compare hashes.
  * @module

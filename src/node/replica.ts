@@ -214,7 +214,7 @@ export class Replica {
   }
 
   async #openFile(empty: boolean, signal: AbortSignal): Promise<void> {
-    const { options, files, view, counters } = this.#parts;
+    const { options, files, history, view, counters } = this.#parts;
     if (empty) {
       const hello = await this.#approval.hello(signal);
       initialiseEmpty(options.path, hello.pageSize);
@@ -228,7 +228,8 @@ export class Replica {
     const progress = (done: number, total: number): void => view.progress(done, total);
     const willBeAt = (commit: Commit): void => this.#willBeAt(this.#id!, commit, this.#position);
     const isAt = (position: Position): void => this.#isAt(position);
-    const opening = { options, saved, counters, progress, willBeAt, isAt };
+    const mustBeGuarded = history.value.stepping === true;
+    const opening = { options, saved, counters, mustBeGuarded, progress, willBeAt, isAt };
     try {
       this.#open = await openReplica(opening, this.#env);
     } catch (error) {

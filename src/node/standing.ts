@@ -36,20 +36,32 @@ export class Standing {
    * @throws {LiveError} "guard" if it is fenced, "disk".
    */
   settle(): UpstreamOptions | undefined {
-    const { upstream } = this.#options;
-    const { promoted, fenced, left, past, ...history } = this.#history.value;
+    const upstream = this.upstream;
+    const { promoted, fenced, left, past, demoted, ...history } = this.#history.value;
     if (upstream !== undefined && !sameUpstream(promoted, upstream)) {
-      if ((promoted ?? fenced ?? left ?? past) !== undefined) this.#history.save(history);
+      const configured = this.#options.upstream !== undefined;
+      const over = promoted ?? fenced ?? left ?? past ?? (configured ? demoted : undefined);
+      if (over !== undefined) {
+        this.#history.save({ ...history, ...(!configured && demoted && { demoted }) });
+      }
       this.#fenced = undefined;
       return upstream;
     }
-    if (upstream === undefined && promoted !== undefined) { // the config says what it is now
-      const kept = { ...(fenced && { fenced }), ...(left && { left }), ...(past && { past }) };
-      this.#history.save({ ...history, ...kept });
-    }
     this.#refuseFenced(this.#fenced ?? fenced);
-    if (upstream !== undefined && !this.#warned) this.#warn(upstream);
+    if (this.#options.upstream !== undefined && !this.#warned) this.#warn(this.#options.upstream);
     return undefined;
+  }
+
+  /** The one that it has, unless it was promoted away from that: the config's, or who it stepped down for. */
+  get upstream(): UpstreamOptions | undefined {
+    return this.#options.upstream ?? this.#history.value.demoted;
+  }
+
+  /** It serves as a primary: where the config says the same, there is nothing to remember. */
+  serves(): void {
+    const { promoted, demoted, stepping: _, ...history } = this.#history.value;
+    if (this.#options.upstream !== undefined) return;
+    if ((promoted ?? demoted) !== undefined) this.#history.save(history);
   }
 
   /** The upstream that it was promoted away from, and that may not know it; undefined if none. */
@@ -80,9 +92,19 @@ export class Standing {
   wasNotPromoted(error: unknown): boolean {
     const guarded = error instanceof LiveError && error.context["guarded"] === 1;
     const { promoted } = this.#history.value;
-    if (!guarded || !sameUpstream(promoted, this.#options.upstream)) return false;
+    if (!guarded || !sameUpstream(promoted, this.upstream)) return false;
     this.#env.log.warn("a promotion was interrupted, and did not happen");
     this.#history.takeBack();
+    return true;
+  }
+
+  /** A kill in the middle of a demotion: there is no guard, so it is the primary that it was. */
+  wasNotDemoted(error: unknown): boolean {
+    const unguarded = error instanceof LiveError && error.context["unguarded"] === 1;
+    if (!unguarded) return false;
+    this.#env.log.warn("a demotion was interrupted, and did not happen");
+    const { demoted: _, stepping: __, ...history } = this.#history.value;
+    this.#history.save(history);
     return true;
   }
 

@@ -56,6 +56,7 @@ scopedTest("fence: an old primary that comes back serves nobody, and is told so"
   await write(scope, paths.next, 10);
   next.reload(primaryOf(paths.next)); // as it should be: the config does not name the old one any more
   await next.logged(/config reloaded.*changed/);
+  await next.healthy();
   const { epoch } = await next.database();
 
   old.start();

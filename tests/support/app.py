@@ -193,6 +193,35 @@ class CounterWriter(Loop):
             self.report["wal_bytes"] = max(self.report["wal_bytes"], size)
 
 
+class TallyWriter(Loop):
+    """One of several writers of one database: its own rows, one a transaction, until it is refused as
+    read-only.
+    `count` is the last that SQLite said was committed."""
+
+    def work(self):
+        self.report.update(count=0, n=0, checkpoints=0, wal_bytes=0)
+        name = self.options["name"]
+        database = Connection(self.options["path"], timeout_ms=self.option("timeout_ms", 5000))
+        database.rows("PRAGMA journal_mode=wal")
+        while not self.done():
+            started = time.monotonic()
+            try:
+                database.rows("BEGIN" if self.report["n"] % 2 else "BEGIN IMMEDIATE")
+                k = (database.value("SELECT max(k) FROM tally WHERE name = ?", (name,)) or 0) + 1
+                database.rows("INSERT INTO tally VALUES(?, ?)", (name, k))
+                database.rows("COMMIT")
+                self.report["count"] = k
+                self.note_time(started)
+            except Sql as error:
+                self.note_error(error)
+                if database.in_transaction():
+                    database.rows("ROLLBACK")
+                if error.code & 255 not in (BUSY, LOCKED):
+                    break
+            self.report["n"] += 1
+        database.close()
+
+
 class CounterReader(Loop):
     """Reads in its own snapshots: the three tables agree, n never goes down, the file stays, and every
     so often integrity_check says ok."""
@@ -269,7 +298,7 @@ class CounterReader(Loop):
             known.append(sentence)
 
 
-LOOPS = {"counter-writer": CounterWriter, "counter-reader": CounterReader}
+LOOPS = {"counter-writer": CounterWriter, "tally-writer": TallyWriter, "counter-reader": CounterReader}
 
 
 class Application:

@@ -158,6 +158,11 @@ export class App implements AsyncDisposable {
     await this.#ask("start", { loop: "counter-writer", options });
   }
 
+  /** One of several writers of `tally(name, k)`: ends by itself at its first refusal. */
+  async startTally(options: { readonly path: string; readonly name: string }): Promise<void> {
+    await this.#ask("start", { loop: "tally-writer", options });
+  }
+
   async startReader(options: ReaderOptions): Promise<void> {
     await this.#ask("start", { loop: "counter-reader", options });
   }
