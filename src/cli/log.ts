@@ -38,6 +38,12 @@ export function openLog(options: LogOptions): Log {
   return wrap(getLogger([CATEGORY]));
 }
 
+/** What was asked for, to stdout, however slowly it is taken. */
+export function print(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+}
+
 /** Lines to stderr. */
 export function writeStderr(line: string): void {
   const bytes = new TextEncoder().encode(line);

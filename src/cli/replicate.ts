@@ -1,0 +1,128 @@
+/**
+ * `replicate`: a node with its server, its log, its application and its signals, until it stops. May
+ * import: all.
+ * @module
+ */
+import { type Env, type Log, systemClock, systemRandom } from "../base/env.ts";
+import { messageOf } from "../base/errors.ts";
+import { HttpSource } from "../http/client.ts";
+import { type Credentials, Server } from "../http/server.ts";
+import type { Connect } from "../node/database.ts";
+import { Node } from "../node/node.ts";
+import { LIMIT_DEFAULTS, type ListenAddress, type NodeOptions } from "../node/options.ts";
+import { Application } from "./application.ts";
+import { hasOpenBind, type LoadedConfig } from "./config.ts";
+import { openLog, writeStderr } from "./log.ts";
+import { reloader } from "./reload.ts";
+import { Secrets, systemClient } from "./secrets.ts";
+import { VERSION } from "./version.ts";
+
+/** `load` reads the config again. Returns the exit code: the application's, if there is one. */
+export async function replicate(loaded: LoadedConfig, load: () => LoadedConfig): Promise<number> {
+  const { options, log: logOptions, notes, path, exec } = loaded;
+  const colours = logOptions.format === "text" && Deno.stderr.isTerminal() &&
+    Deno.env.get("NO_COLOR") === undefined;
+  const log = openLog({ ...logOptions, colours, write: writeStderr });
+  const env: Env = { clock: systemClock, random: systemRandom, log };
+  stopOnBugs(log);
+  const secrets = new Secrets(log, systemClock);
+  const credentials = secrets.credentials(options);
+  log.info("litestream-live", { version: VERSION, pid: Deno.pid, config: path });
+  for (const note of notes) log.warn("config", { note });
+
+  const stop = new AbortController();
+  const node = new Node(options, connectWith(secrets), VERSION, env);
+  const application = exec === undefined ? undefined : new Application(exec, node, env);
+  listenToSignals(stop, application, log);
+  const { addr } = options;
+  const limits = options.limits ?? LIMIT_DEFAULTS;
+  const server = addr &&
+    new Server(node, { ...credentials, limits, peerClient: systemClient }, env);
+  if (addr !== undefined && server !== undefined) {
+    const bound = server.listen(addr, stop.signal);
+    log.info("listening", { addr: bound, tls: credentials.tls !== undefined });
+    warnOfOpenBind(addr, credentials, log);
+  }
+  const stopped = node.run(stop.signal);
+  const renew = (options: NodeOptions): Promise<void> =>
+    reloadCredentials({ secrets, options, server, log });
+  const reload = reloader({ running: loaded, node, log, load, renew });
+  // SIGHUP has two senders: who wants a reload, and the system when a terminal was closed.
+  const onTerminal = Deno.stderr.isTerminal();
+  Deno.addSignalListener("SIGHUP", () => {
+    if (onTerminal && !Deno.stderr.isTerminal()) stop.abort();
+    else void reload();
+  });
+  const code = await application?.run(stop.signal).finally(() => stop.abort()) ?? 0;
+  await stopped;
+  log.info("stopped");
+  return code;
+}
+
+function connectWith(secrets: Secrets): Connect {
+  return (upstream, env, onChain) => {
+    const { url, path, compression = "auto" } = upstream;
+    const access = secrets.accessOf(upstream);
+    return new HttpSource({ url, path, compression, access, onChain }, env);
+  };
+}
+
+interface Renewal {
+  readonly secrets: Secrets;
+  readonly options: NodeOptions;
+  readonly server: Server | undefined;
+  readonly log: Log;
+}
+
+/** Tokens and certificates of `options` are read again, here and for upstreams. */
+async function reloadCredentials({ secrets, options, server, log }: Renewal): Promise<void> {
+  log.info("reading tokens and certificates again");
+  secrets.renewUpstreams();
+  const credentials = secrets.credentials(options);
+  await server?.renew(credentials);
+  if (options.addr !== undefined) warnOfOpenBind(options.addr, credentials, log);
+}
+
+function warnOfOpenBind(addr: ListenAddress, { token, tls }: Credentials, log: Log): void {
+  if (!hasOpenBind(addr)) return;
+  const where = { addr: addr.hostname };
+  if (token === undefined) {
+    log.warn("ANYBODY who can reach this address can read every database: set auth.token", where);
+  } else if (tls === undefined) {
+    log.warn("data and tokens cross the network in the clear: set tls, or use a tunnel", where);
+  }
+}
+
+/**
+ * SIGINT and SIGTERM: the first aborts, the second ends the process at once. While an application runs
+ * they are for it, and so are some others: the node stops when it has ended.
+ */
+function listenToSignals(
+  stop: AbortController,
+  application: Application | undefined,
+  log: Log,
+): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (application?.signal(signal) === true) return;
+      if (stop.signal.aborted) Deno.exit(signal === "SIGINT" ? 130 : 143);
+      log.info("stopping", { signal });
+      stop.abort();
+    });
+  }
+  if (application === undefined) return;
+  for (const signal of ["SIGQUIT", "SIGUSR1", "SIGUSR2"] as const) {
+    Deno.addSignalListener(signal, () => application.signal(signal));
+  }
+}
+
+/** A bug ends the process: a wrong byte is worse than a restart. */
+function stopOnBugs(log: Log): void {
+  const end = (error: unknown): never => {
+    const stack = error instanceof Error ? error.stack : undefined;
+    log.error("a bug, stopping", { error: messageOf(error), stack });
+    Deno.exit(1);
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => end(event.reason));
+  globalThis.addEventListener("error", (event) => end(event.error));
+}
