@@ -39,6 +39,14 @@ export const ENDPOINTS = {
     needs: "status",
     sentence: "Role, state, position, lag and replicas of every database (JSON).",
   },
+  events: {
+    method: "GET",
+    path: "/events",
+    query: { path: `${DATABASE}; all databases if it is not given` },
+    needs: "status",
+    sentence:
+      "What is now, then every change as it comes: lines of JSON, or server-sent events by `Accept`.",
+  },
   metrics: {
     method: "GET",
     path: "/metrics",

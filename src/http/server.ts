@@ -21,7 +21,8 @@ import { LIMIT_DEFAULTS, type Limits, type ListenAddress } from "../node/options
 import { parseDuration } from "../base/duration.ts";
 import { readBody, wholeBody } from "./body.ts";
 import { COMPRESSION_HEADER, Compressor } from "./compression.ts";
-import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
+import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH, type Needs } from "./endpoints.ts";
+import { CONTENT_TYPE, Events, formatOf } from "./events.ts";
 import { Guard, needsOf, secure, type Tokens } from "./guard.ts";
 import { healthOf } from "./health.ts";
 import { Guests } from "./limits.ts";
@@ -40,6 +41,8 @@ const BINARY = {
   "content-type": "application/octet-stream",
   "cache-control": "no-store, no-transform", // compressing proxies would hold back what is live
 };
+/** nginx, too, hands on what is not compressed only when it has a buffer full of it. */
+const EVENTS = { "cache-control": BINARY["cache-control"], "x-accel-buffering": "no" };
 const MAX_REPORT_BYTES = 1000;
 /** A run of 8 B for every second page of 32 million. */
 const MAX_RUNS_BYTES = 128 * 1024 * 1024;
@@ -51,10 +54,16 @@ const MAX_COMPRESSED = 200;
 
 type Bindings = {
   Bindings: { address: string; completed: Promise<unknown> };
-  /** Of a stream: it counts as a request no longer. */
+  /** Of a stream or of events: it counts as a request no longer. */
   Variables: { leave: (() => void) | undefined };
 };
 type Request = Context<Bindings>;
+
+/** What a body without an end needed, and the header that opened it. */
+interface Opened {
+  readonly needs: Needs;
+  readonly header: string | undefined;
+}
 
 /** What SIGHUP may change. */
 export interface Credentials extends Tokens {
@@ -77,8 +86,9 @@ export class Server {
   readonly #app: Hono<Bindings>;
   #credentials: Credentials;
   #listener: Listener | undefined;
-  /** Streams that run, and the header that opened each. */
-  readonly #streams = new Map<AbortController, string | undefined>();
+  readonly #events: Events;
+  /** Streams and events that run, and what opened each. */
+  readonly #streams = new Map<AbortController, Opened>();
   readonly #limits: Limits;
   readonly #guests: Guests;
   #largeLists = 0;
@@ -93,6 +103,7 @@ export class Server {
     this.#metrics = new Metrics(() => node.status());
     this.#limits = options.limits ?? LIMIT_DEFAULTS;
     this.#guests = new Guests(this.#limits, env.clock);
+    this.#events = new Events(() => node.status(), env);
     this.#app = this.#routes();
   }
 
@@ -115,6 +126,7 @@ export class Server {
       from: string,
       completed: Promise<unknown>,
     ): Promise<Response> => this.fetch(request, from, completed);
+    signal.addEventListener("abort", () => this.#endAll(() => true), { once: true });
     this.#listener = new Listener(addr, this.#credentials.tls, handler, this.#env, signal);
     return this.#listener.address;
   }
@@ -123,9 +135,7 @@ export class Server {
   async renew(credentials: Credentials): Promise<void> {
     this.#credentials = credentials;
     this.#guard.renew(credentials);
-    for (const [stop, authorization] of this.#streams) {
-      if (this.#guard.refusal(ENDPOINTS.stream.needs, authorization) !== undefined) stop.abort();
-    }
+    this.#endAll(({ needs, header }) => this.#guard.refusal(needs, header) !== undefined);
     await this.#listener?.renew(credentials.tls);
   }
 
@@ -143,7 +153,8 @@ export class Server {
         secure(response.headers);
         return response;
       }
-      if (c.req.raw.method === "HEAD" && c.req.path.startsWith("/v1/")) {
+      const endless = c.req.path.startsWith("/v1/") || c.req.path === ENDPOINTS.events.path;
+      if (c.req.raw.method === "HEAD" && endless) {
         return errorResponse("bad_request", "A stream has no HEAD: say GET"); // its body would be lost
       }
       await next();
@@ -155,11 +166,13 @@ export class Server {
       if (c.req.path === ENDPOINTS.health.path) return await next();
       const leave = this.#guests.request();
       c.env.completed.then(leave, leave);
-      if (c.req.path === ENDPOINTS.stream.path) c.set("leave", leave);
+      const paths: readonly string[] = [ENDPOINTS.stream.path, ENDPOINTS.events.path];
+      if (paths.includes(c.req.path)) c.set("leave", leave);
       await next();
     });
     app.get(ENDPOINTS.health.path, (c) => this.#health(c));
     app.get(ENDPOINTS.status.path, () => json(statusJson(this.#node.status())));
+    app.get(ENDPOINTS.events.path, (c) => this.#listen(c));
     app.get(ENDPOINTS.metrics.path, async () => {
       const headers = { "content-type": this.#metrics.contentType };
       return new Response(await this.#metrics.text(), { headers });
@@ -260,7 +273,7 @@ export class Server {
     const gone = replica === undefined
       ? () => {}
       : downstreams.connect(replica, c.env.address, position.epoch);
-    this.#streams.set(stop, c.req.header("authorization"));
+    this.#began(c, stop, ENDPOINTS.stream.needs);
     const compressor = this.#compressor(c);
     const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
     const body = await streamOf(served.source.changes(request, stop.signal), stop, {
@@ -292,6 +305,36 @@ export class Server {
     if (c.req.query("compress") !== "zstd" || this.#compressing >= MAX_COMPRESSED) return undefined;
     this.#compressing++;
     return new Compressor();
+  }
+
+  /** Of a body that has no end: credentials that are changed, or the end of the node, end it. */
+  #began(c: Request, stop: AbortController, needs: Needs): void {
+    this.#streams.set(stop, { needs, header: c.req.header("authorization") });
+  }
+
+  #endAll(which: (opened: Opened) => boolean): void {
+    for (const [stop, opened] of [...this.#streams]) if (which(opened)) stop.abort();
+  }
+
+  async #listen(c: Request): Promise<Response> {
+    const path = c.req.query("path");
+    const one = path === undefined ? {} : { path: this.#database(c).options.path };
+    const format = formatOf(c.req.header("accept"));
+    const left = this.#events.enter();
+    const stop = new AbortController();
+    const reader = this.#guests.enter(() => stop.abort());
+    this.#began(c, stop, ENDPOINTS.events.needs);
+    const body = await streamOf(this.#events.listen({ ...one, format }, stop.signal), stop, {
+      sent: (bytes) => this.#guests.sent(reader, bytes),
+      asked: () => this.#guests.asked(reader),
+      ended: () => {
+        this.#streams.delete(stop);
+        this.#guests.leave(reader);
+        left();
+      },
+    });
+    c.get("leave")?.();
+    return new Response(body, { headers: { ...EVENTS, "content-type": CONTENT_TYPE[format] } });
   }
 
   async #hashes(c: Request): Promise<Response> {
