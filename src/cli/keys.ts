@@ -64,7 +64,7 @@ export const KEYS: readonly ConfigKey[] = [
     type: "token",
     example: "$LIVE_TOKEN",
     help:
-      "What clients must send as `Authorization: Bearer …` for everything but /health; this or " +
+      "What clients must send as `Authorization: Bearer …` for everything but /health and /; this or " +
       "`auth.token-file` is required below `auth`.",
   },
   {

@@ -25,6 +25,13 @@ const COMPRESS =
 const REPLICA = "random id of the asking replica's process; who gives none is not listed";
 
 export const ENDPOINTS = {
+  page: {
+    method: "GET",
+    path: "/",
+    query: {},
+    needs: "nothing",
+    sentence: "The dashboard: a page that shows what `/status` and `/events` tell.",
+  },
   health: {
     method: "GET",
     path: "/health",

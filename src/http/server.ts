@@ -2,7 +2,8 @@
  * The node's HTTP server: streams for replicas, status, metrics and health for people. The one module
  * that imports hono. May import: base/, changes/, node/, http/.
  *
- * Invariant: where a token is set, nothing but /health answers without one, not even with a 404.
+ * Invariant: where a token is set, nothing but /health and the page without data answers without
+ * one, not even with a 404.
  * @module
  */
 import { type Context, Hono } from "hono";
@@ -28,6 +29,7 @@ import { healthOf } from "./health.ts";
 import { Guests } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
+import { makePage } from "./page.ts";
 import { HttpPeer, parsePeer } from "./peer.ts";
 import { demotedJson, promotedJson } from "./promote.ts";
 import { parseRanges, RunsDecoder } from "./ranges.ts";
@@ -170,6 +172,8 @@ export class Server {
       if (paths.includes(c.req.path)) c.set("leave", leave);
       await next();
     });
+    const { html, headers } = makePage();
+    app.get(ENDPOINTS.page.path, () => new Response(html, { headers }));
     app.get(ENDPOINTS.health.path, (c) => this.#health(c));
     app.get(ENDPOINTS.status.path, () => json(statusJson(this.#node.status())));
     app.get(ENDPOINTS.events.path, (c) => this.#listen(c));

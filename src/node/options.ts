@@ -85,7 +85,7 @@ export interface NodeOptions {
   readonly addr?: ListenAddress;
   /** Of replicas' files, compared each second with what is known of them; 0 = none. */
   readonly selfCheckBytes?: number;
-  /** What a client must send as `Authorization: Bearer …` for everything but /health. */
+  /** What a client must send as `Authorization: Bearer …` for everything but /health and /. */
   readonly token?: string;
   /** Instead of `token`: the file that holds it. */
   readonly tokenFile?: string;

@@ -93,9 +93,10 @@ scopedTest("each endpoint opens for what it needs and for nothing less", async (
   const primary = scope.node("primary", { ...primaryOf(path), auth });
   primary.start();
   await primary.healthy();
-  const others: Endpoint[] = ["/", "/nothing", "/stream", "/v1/", "/status/", "/Status"].map(
-    (path) => ({ method: "GET", path, query: {}, needs: "token", sentence: "" }),
-  );
+  const others: Endpoint[] = ["/index.html", "/nothing", "/stream", "/v1/", "/status/", "/Status"]
+    .map(
+      (path) => ({ method: "GET", path, query: {}, needs: "token", sentence: "" }),
+    );
   let refused = 0;
   for (const endpoint of [...Object.values(ENDPOINTS), ...others]) {
     for (const [header, opens] of HEADERS) {

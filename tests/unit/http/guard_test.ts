@@ -56,7 +56,7 @@ Deno.test("needsOf() is as in the table, and the token for all that is not there
     assertEquals<string>(needsOf(path), needs);
     if (path.startsWith("/v1/")) assertEquals<string>(needs, "token", "data needs the token");
   }
-  for (const path of ["", "/", "/v1", "/health/", "/HEALTH", "/health/../status", "/stream"]) {
+  for (const path of ["", "//", "/v1", "/health/", "/HEALTH", "/health/../status", "/stream"]) {
     assertEquals(needsOf(path), "token", path);
   }
 });

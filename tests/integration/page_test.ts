@@ -1,0 +1,98 @@
+import type { Page } from "playwright-core";
+import { assert, assertEquals, assertMatch } from "../support/assert.ts";
+import { CHROMIUM, Visitor } from "../support/browser.ts";
+import { primaryOf, startPair } from "../support/replication.ts";
+import { type Scope, scopedTest, type TestOptions } from "../support/scope.ts";
+
+const BROWSER: TestOptions = { ignore: CHROMIUM === undefined };
+
+async function database(scope: Scope): Promise<string> {
+  const path = await scope.path("primary/app.db");
+  const writer = await scope.app();
+  await writer.startWriter({ path, count: 50 });
+  await writer.joinWriter();
+  return path;
+}
+
+/** Waits until the page has this text. */
+async function shows(page: Page, text: string | RegExp, ms = 15_000): Promise<void> {
+  await page.getByText(text).first().waitFor({ timeout: ms });
+}
+
+scopedTest("GET / is one document that everybody may have, and tells nothing", async (scope) => {
+  const path = await database(scope);
+  const primary = scope.node("primary", { ...primaryOf(path), token: "data-t0ken" });
+  primary.start();
+  await primary.healthy();
+  const response = await primary.get("/");
+  const html = await response.text();
+  assertEquals(response.status, 200);
+  assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
+  assertMatch(response.headers.get("content-security-policy")!, /script-src 'sha256-[\w+/=]+';/);
+  assert(!html.includes("app.db") && !html.includes("data-t0ken"));
+  assertMatch(html, /<script>"use strict";[^]*start\w*\(\);/);
+});
+
+scopedTest("the page shows a commit, and a replica that is killed as gone", async (scope) => {
+  await database(scope);
+  const pair = await startPair(scope);
+  await using visitor = await Visitor.open();
+  const page = await visitor.visit(pair.primary.url, 1200);
+  await shows(page, "1 database live");
+  await page.locator(".tree li", { hasText: "connected" }).first().waitFor();
+  const app = await scope.open(pair.source);
+  await app.exec("CREATE TABLE seen(a)");
+  const { txid } = await pair.primary.database();
+  await shows(page, `txid ${Number(txid).toLocaleString("en")}`);
+  await pair.replica.kill();
+  await shows(page, "1 database live, 1 replica gone", 8000);
+  await shows(page, /replica 127\.0\.0\.1:\d+ gone/);
+  await page.locator(".tree .node", { hasText: /gone.*silent for/ }).waitFor();
+  await page.locator("summary").focus();
+  await page.keyboard.press("Enter");
+  assertEquals(await page.locator("details[open]").count(), 0, "the keyboard closes it");
+  await pair.primary.kill();
+  await shows(page, "The node does not answer");
+  assertEquals(visitor.complaints, []);
+  assertEquals([...visitor.asked], [pair.primary.url], "nobody else is asked");
+}, BROWSER);
+
+scopedTest("the page asks for the token, and keeps it for its tab alone", async (scope) => {
+  const path = await database(scope);
+  const auth = { token: "data-t0ken", "status-token": "status-t0ken" };
+  const primary = scope.node("primary", { ...primaryOf(path), auth });
+  primary.start();
+  await primary.healthy();
+  await using visitor = await Visitor.open();
+  const page = await visitor.visit(primary.url, 390, "dark");
+  await shows(page, "This node asks for a token");
+  assertEquals(await page.locator("table").count(), 0);
+  await page.keyboard.type("wrong");
+  await page.keyboard.press("Enter");
+  await shows(page, "The node refuses this token");
+  await page.keyboard.type("status-t0ken");
+  await page.keyboard.press("Enter");
+  await shows(page, "1 database live");
+  await page.reload();
+  await shows(page, "1 database live");
+  const wide = await page.evaluate<number>("document.documentElement.scrollWidth");
+  assertEquals(wide, 390, "nothing is wider than a phone");
+  await page.getByRole("button", { name: "Forget the token" }).click();
+  await shows(page, "This node asks for a token");
+  assertEquals(await page.evaluate("sessionStorage.length"), 0);
+  assertEquals(visitor.complaints, []);
+}, BROWSER);
+
+scopedTest("the page of a replica says why it is not live, as text", async (scope) => {
+  const path = await scope.path("replica/<img src=x onerror=alert(1)>.db");
+  const upstream = { url: "http://127.0.0.1:1", path: "/<b>bold</b>.db" };
+  const replica = await scope.start("replica", { dbs: [{ path, upstream }] }, false);
+  await using visitor = await Visitor.open();
+  await replica.until("listens", () => true);
+  const page = await visitor.visit(replica.url, 360);
+  await shows(page, /1 of 1 database not live yet/);
+  await page.locator(".reason", { hasText: "Cannot reach" }).first().waitFor();
+  await page.locator("h2", { hasText: "<img src=x" }).waitFor();
+  assertEquals(await page.locator("img, #body b:has-text('bold')").count(), 0);
+  assertEquals(visitor.complaints, []);
+}, BROWSER);
