@@ -57,8 +57,9 @@ function saySummary(what: string, report: DiskReport): void {
 function assertSound(report: DiskReport): void {
   assertEquals(report.differences, [], "the record explains the files");
   assertEquals(report.failures, [], `${report.bad} images of ${report.images} are wrong`);
-  assert(report.images > 20 && report.states > 10, `too few images: ${JSON.stringify(report)}`);
-  assert(report.logs > 10, `the log began anew only ${report.logs} times`);
+  // A slow machine writes less in the time that there is; usually it is several times as much.
+  assert(report.images > 20 && report.states > 5, `too few images: ${JSON.stringify(report)}`);
+  assert(report.logs > 3, `the log began anew only ${report.logs} times`);
 }
 
 /** Tells the record what the primary is told to be durable on its replica. */
