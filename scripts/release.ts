@@ -125,6 +125,7 @@ async function documents(bill: string, thirdParty: string): Promise<Entry[]> {
     "docs/OPERATING.md",
     "docs/PROTOCOL.md",
     "docs/alerts.yml",
+    "docs/grafana.json",
     "examples/primary.yml",
     "examples/replica.yml",
   ];

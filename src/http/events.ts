@@ -228,7 +228,7 @@ export class Events {
     const encode = (events: readonly LiveEvent[]): Bytes =>
       encodeEvents(events, request.format, new Date(clock.now()).toISOString());
     try {
-      let known = only(this.#fresh(), request.path);
+      let known = only(this.#take(), request.path);
       yield encode([snapshotEvent(known)]);
       let saidAt = clock.monotonic();
       while (!signal.aborted) {
@@ -248,18 +248,23 @@ export class Events {
     }
   }
 
+  /** Never older than what any client was told. */
   #look(): NodeView {
-    const { clock } = this.#env;
-    const now = clock.monotonic();
-    if (this.#view !== undefined && now - this.#lookedAt < this.#pauseMs / 2) return this.#view;
-    this.#view = keepEqual(this.#view, this.#fresh());
-    this.#lookedAt = now;
-    this.#pauseMs = Math.max(LOOK_MS, LOOK_SHARE * (clock.monotonic() - now));
-    return this.#view;
+    const age = this.#env.clock.monotonic() - this.#lookedAt;
+    if (this.#view === undefined || age >= this.#pauseMs / 2) this.#take();
+    return this.#view!;
   }
-  #fresh(): NodeView {
+
+  /** Looks now. The result is all new, and what is not news in it stays as it was for #look(). */
+  #take(): NodeView {
+    const { clock } = this.#env;
+    const began = clock.monotonic();
     const { version, uptimeMs, databases } = this.#status();
-    return { version, uptimeMs, databases: databases.map(viewOf) };
+    const fresh = { version, uptimeMs, databases: databases.map(viewOf) };
+    this.#view = keepEqual(this.#view, fresh);
+    this.#lookedAt = began;
+    this.#pauseMs = Math.max(LOOK_MS, LOOK_SHARE * (clock.monotonic() - began));
+    return fresh;
   }
 }
 

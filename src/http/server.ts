@@ -128,7 +128,8 @@ export class Server {
       from: string,
       completed: Promise<unknown>,
     ): Promise<Response> => this.fetch(request, from, completed);
-    signal.addEventListener("abort", () => this.#endAll(() => true), { once: true });
+    const isEvents = ({ needs }: Opened): boolean => needs === ENDPOINTS.events.needs;
+    signal.addEventListener("abort", () => this.#endAll(isEvents), { once: true });
     this.#listener = new Listener(addr, this.#credentials.tls, handler, this.#env, signal);
     return this.#listener.address;
   }
@@ -311,7 +312,7 @@ export class Server {
     return new Compressor();
   }
 
-  /** Of a body that has no end: credentials that are changed, or the end of the node, end it. */
+  /** Of a body that has no end: other credentials may end it. */
   #began(c: Request, stop: AbortController, needs: Needs): void {
     this.#streams.set(stop, { needs, header: c.req.header("authorization") });
   }

@@ -16,7 +16,8 @@ function isThere(path: string): boolean {
 }
 
 /** undefined: the tests that need it are shown as ignored. */
-export const CHROMIUM: string | undefined = Deno.env.get("CHROMIUM") ?? PLACES.find(isThere);
+export const CHROMIUM: string | undefined = Deno.env.get("CHROMIUM") ||
+  PLACES.find(isThere);
 
 /** A browser that knows nobody but this machine, and what its pages complained about. */
 export class Visitor implements AsyncDisposable {

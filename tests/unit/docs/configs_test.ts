@@ -68,6 +68,40 @@ Deno.test("docs/alerts.yml names metrics and sections that exist", async () => {
   }
 });
 
+interface GrafanaFile {
+  readonly templating: { readonly list: readonly { readonly query: string }[] };
+  readonly panels: readonly {
+    readonly title: string;
+    readonly targets: readonly { readonly expr: string; readonly legendFormat: string }[];
+  }[];
+}
+
+Deno.test("docs/grafana.json asks for metrics and labels that exist", async () => {
+  const dashboard = JSON.parse(await source("docs/grafana.json")) as GrafanaFile;
+  const metrics = new Map(METRICS.map((row) => [row.name, row]));
+  const labels = (text: string, metric: string): void => {
+    const known = ["instance", ...metrics.get(metric)!.labels];
+    for (const [, matched, shown] of text.matchAll(/(\w+)=~|\{\{(\w+)\}\}/g)) {
+      const label = matched ?? shown!;
+      assert(known.includes(label), `${metric} has no label ${label}`);
+    }
+  };
+  const shown = dashboard.panels.flatMap(({ targets }) => targets);
+  const chosen = dashboard.templating.list.filter(({ query }) => query !== "prometheus")
+    .map(({ query }) => ({ expr: query, legendFormat: "" }));
+  const asked = [...shown, ...chosen];
+  assert(asked.length > 12, `${asked.length} queries`);
+  for (const { expr, legendFormat } of asked) {
+    const [name, ...more] = expr.match(/\blitestream_\w+/g) ?? [];
+    assertEquals(more, [], expr);
+    const row = metrics.get(name ?? "");
+    assert(row !== undefined, `there is no metric ${name}`);
+    labels(expr + legendFormat, name!);
+    const isRate = /^(rate|increase)\(/.test(expr);
+    assertEquals(isRate, row.type === "counter", `${expr}: a ${row.type}`);
+  }
+});
+
 interface Workflow {
   readonly jobs: Readonly<Record<string, { readonly steps: readonly Step[] }>>;
 }

@@ -148,12 +148,11 @@ Deno.test("events are lines of JSON, or server-sent events where these are asked
 interface FakeNode {
   looks: number;
   txid: number;
-  lookMs: number;
 }
 
 function world() {
   const env = fakeEnv();
-  const fake: FakeNode = { looks: 0, txid: 1, lookMs: 0 };
+  const fake: FakeNode = { looks: 0, txid: 1 };
   const events = new Events(() => {
     fake.looks++;
     const database: DatabaseStatus = {
@@ -195,6 +194,11 @@ Deno.test("Events.listen() tells a client that does not read one event, not a qu
   await env.clock.advance(LOOK_MS);
   const lines = (await asked)!;
   assertEquals(lines.map(({ event, commits }) => [event, commits]), [["position", 1000]]);
+  const again = next();
+  await env.clock.advance(5 * LOOK_MS);
+  fake.txid++;
+  await env.clock.advance(LOOK_MS);
+  assertEquals((await again)!.map(({ commits }) => commits), [1], "nothing is told twice");
   stop.abort();
   assertEquals(await next(), undefined);
   assertEquals(env.clock.waiting, 0);
