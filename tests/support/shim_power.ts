@@ -378,6 +378,8 @@ export interface Copy {
 export async function sameAsPrimary(app: ShimApp, copies: readonly Copy[]): Promise<void> {
   await Promise.all(copies.map(async ({ primary, source, replica, copy, which = "" }) => {
     await eventually(`${copy} is as its primary ${which}`, async () => {
+      // A look at the log, now: a status may be older than the last commit by some milliseconds.
+      await primary.getText(`/position?${new URLSearchParams({ path: source })}`);
       const [ours, theirs] = [await primary.database(source), await replica.database(copy)];
       if (ours.txid !== theirs.txid || ours.hash !== theirs.hash || ours.epoch !== theirs.epoch) {
         throw new Error(theirs.reason ?? `${theirs.state} at ${theirs.txid} of ${ours.txid}`);
