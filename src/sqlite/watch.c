@@ -144,13 +144,20 @@ static int watchWriting(const LiveWatch *p){
   return fcntl(p->shm, F_GETLK, &lock)!=0 || lock.l_type!=F_UNLCK;
 }
 
-static void watchFound(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
+/*
+** A commit was found. While somebody has the write lock it may be the next writer, whose events were
+** read together with those of this commit: then its header is awaited, too.
+*/
+static void watchFound(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now, int writing){
   if( now - p->windowStart>WATCH_WINDOW ){
     p->windowStart = now;
     p->found = 0;
   }
   if( p->state==WATCH_IS_BUSY || ++p->found>=WATCH_BUSY ) watchBusy(w, p, now);
-  else watchCold(p, now);
+  else if( writing ){
+    p->began = p->since = now;
+    p->due = now + WATCH_STEP;
+  }else watchCold(p, now);
 }
 
 /* Reads the header. Returns 1 if JavaScript should look. */
@@ -164,7 +171,7 @@ static int watchCheck(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
     /* One that stays half written was left by a writer that died in it, which JavaScript cures. */
     if( whole || p->state!=WATCH_HOT || now - p->since>WATCH_MS ){
       memcpy(p->seen, head, sizeof(head));
-      watchFound(w, p, now);
+      watchFound(w, p, now, writing);
       return 1;
     }
     writing = 1;
