@@ -165,10 +165,12 @@ export class Database implements Waited {
     for (let failures = 0; !signal.aborted;) {
       let wait = RETRY_MIN_MS;
       this.#liveSince = undefined;
+      let settled = false;
       this.#hurry = new AbortController();
       try {
         this.#files.claim();
         this.#settle();
+        settled = true;
         const handed = await this.#promoteIfAsked();
         if (this.#replica === undefined) await this.#runPrimary(signal, handed);
         else await this.#replica.attempt(signal);
@@ -177,12 +179,13 @@ export class Database implements Waited {
       } catch (error) {
         if (this.#steady) failures = 0;
         wait = this.#failed(error, failures++);
+        if (!settled) this.#notPromoted(error); // who asks is not kept waiting for a disk
       }
       this.#view?.disconnected(this.#reason);
       const pause = AbortSignal.any([signal, this.#hurry.signal]);
       if (!pause.aborted) await this.#env.clock.sleep(wait, pause);
     }
-    this.#promotion?.reject(stopping());
+    this.#notPromoted(stopping());
     this.#primary?.flush();
     this.#replica?.flush();
   }
@@ -258,11 +261,15 @@ export class Database implements Waited {
       });
       return handed;
     } catch (error) {
-      this.#promotion = undefined;
-      asked.reject(error);
+      this.#notPromoted(error);
       if (codeOf(error) === undefined) throw error; // a bug
       return undefined;
     }
+  }
+
+  #notPromoted(reason: unknown): void {
+    this.#promotion?.reject(reason);
+    this.#promotion = undefined;
   }
 
   /** After run() has ended, where the process goes on: gives all files and locks up. */
@@ -420,7 +427,7 @@ export class Database implements Waited {
     };
     const primary = from === undefined
       ? await openPrimary(opening, this.#env)
-      : takeOver(opening, from, this.#env);
+      : await takeOver(opening, from, this.#env);
     this.#primary = primary;
     this.#state = "serving";
     this.#reason = this.#said = undefined;

@@ -64,7 +64,7 @@ export async function demote(
   try {
     await setGuard(primary, true, env);
   } catch (error) {
-    history.save(before);
+    history.restore(before);
     throw error;
   }
   try {
@@ -140,7 +140,7 @@ async function undone(
   if (!(error instanceof LiveError)) return error; // a bug
   try {
     await setGuard(primary, false, env);
-    history.save(before);
+    history.restore(before);
   } catch (failed) {
     if (!(failed instanceof LiveError)) return failed; // a bug
     const how = "this database stays read-only; `litestream-live promote` makes it writable again";

@@ -83,12 +83,24 @@ async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env):
   return begin(opening, parts, header, env);
 }
 
-/** A replica's file goes on as a primary's, with its index. */
-export function takeOver(opening: PrimaryOpening, from: HandedOver, env: Env): Primary {
+/**
+ * A replica's file goes on as a primary's, with its index.
+ * @throws {LiveError} "disk": then it is closed, and openPrimary() opens it as a primary.
+ */
+export async function takeOver(
+  opening: PrimaryOpening,
+  from: HandedOver,
+  env: Env,
+): Promise<Primary> {
   const { handle, index, header, id, position: { epoch, txid }, ancestors } = from;
   const follower = new LogFollower(handle.wal, index, txid);
   follower.resume(header);
-  return begin(opening, { handle, index, follower, id, epoch, ancestors }, header, env);
+  try {
+    return begin(opening, { handle, index, follower, id, epoch, ancestors }, header, env);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 type Begun = Pick<PrimaryParts, "handle" | "index" | "follower" | "id" | "epoch" | "ancestors">;

@@ -89,7 +89,7 @@ export async function promote(
       ancestors,
     };
   } catch (error) {
-    history.save(before);
+    history.restore(before);
     files.save(saved);
     throw error;
   }

@@ -69,6 +69,7 @@ export class Replica {
   #interrupted: LiveError | undefined;
   readonly #sync: Overdue;
   readonly #closing: Overdue;
+  #leaving = false;
   #syncError: string | undefined;
   #served: WatchedFile | undefined;
   /** The file is not what we think it is: opened again as soon as nothing uses it. */
@@ -115,8 +116,9 @@ export class Replica {
     }
   }
 
-  /** Ends the connection; attempt() returns soon. */
+  /** Ends the connection; attempt() returns soon, and follows nobody before promote(). */
   stopFollowing(): void {
+    this.#leaving = true;
     this.#stopFollowing?.abort();
   }
 
@@ -125,6 +127,7 @@ export class Replica {
    * @throws {LiveError} why not: then nothing has changed.
    */
   async promote(upstream: UpstreamOptions): Promise<HandedOver> {
+    this.#leaving = false;
     const { options: { path }, files, history } = this.#parts;
     const [open, saved, position] = [this.#open, files.load(), this.#position];
     const id = this.#id ?? saved?.id;
@@ -273,7 +276,7 @@ export class Replica {
     const stop = new AbortController();
     this.#stopFollowing = stop;
     const abort = (): void => stop.abort();
-    if (signal.aborted) return;
+    if (signal.aborted || this.#leaving) return;
     signal.addEventListener("abort", abort, { once: true });
     try {
       const { pageSize } = open.index;
