@@ -219,6 +219,7 @@ class TallyWriter(Loop):
                 if error.code & 255 not in (BUSY, LOCKED):
                     break
             self.report["n"] += 1
+            time.sleep(0.0005)  # or SQLite lets one of several starve for many seconds
         database.close()
 
 
