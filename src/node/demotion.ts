@@ -59,9 +59,9 @@ export async function demote(
   await checkPeer(primary, peer);
   const before = history.value;
   const { promoted: _, ...rest } = before;
-  history.save({ ...rest, demoted: peer.upstream, stepping: true });
   let position: Position;
   try {
+    history.save({ ...rest, demoted: peer.upstream, stepping: true });
     await setGuard(primary, true, env);
   } catch (error) {
     history.restore(before);

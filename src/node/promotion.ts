@@ -60,15 +60,15 @@ export async function promote(
   const ancestors = descend({ epoch: old, txid: position?.txid ?? ZERO_TXID }, older);
   const epoch = env.random.id() as Epoch;
   const before = history.value;
-  history.save({
-    format: 1,
-    epoch,
-    ancestors,
-    promoted: nameOf(upstream),
-    left: upstream,
-    ...(before.demoted && { demoted: before.demoted }),
-  });
   try {
+    history.save({
+      format: 1,
+      epoch,
+      ancestors,
+      promoted: nameOf(upstream),
+      left: upstream,
+      ...(before.demoted && { demoted: before.demoted }),
+    });
     await applier.settled();
     files.save({
       ...saved,

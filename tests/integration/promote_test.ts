@@ -208,3 +208,27 @@ scopedTest("promote: a replica whose place is not known is promoted as it is", a
   await assertSameContent(paths.next, [paths.sibling]);
   assertEquals((await sibling.database()).counters.firstCopies, 0);
 });
+
+scopedTest("promote: a disk that fails is told at once, and it follows on", async (scope) => {
+  const { paths, old, next } = await fleet(scope);
+  await assertSamePosition(old, next);
+  await Deno.mkdir(`${paths.next}-live/history.new`); // its history cannot be written
+  const { status, message } = await next.post("/promote", { path: paths.next });
+  assertEquals(status, 503);
+  assertMatch(message!, /Cannot write "[^"]+-live.history"/);
+  await write(scope, paths.old, 20);
+  await assertSamePosition(old, next);
+  assertEquals((await next.database()).role, "replica");
+  await Deno.remove(`${paths.next}-live/history.new`);
+  await Deno.rename(`${paths.next}-live`, `${paths.next}-aside`); // it has no folder at all
+  await Deno.writeTextFile(`${paths.next}-live`, "");
+  const folder = await next.post("/promote", { path: paths.next });
+  assertEquals(folder.status, 503);
+  assertMatch(folder.message!, /-live/);
+  await Deno.remove(`${paths.next}-live`);
+  await Deno.rename(`${paths.next}-aside`, `${paths.next}-live`);
+  await assertSamePosition(old, next);
+  const again = await next.post("/promote", { path: paths.next });
+  assertEquals([again.status, again.result], [200, "promoted"]);
+  await write(scope, paths.next, 20);
+});
