@@ -35,6 +35,8 @@ export interface Report {
   readonly received: Txid;
   readonly durable: Txid;
   readonly applied: Txid;
+  /** Since its copy was last known to be current, ms; absent: an asker that does not tell. */
+  readonly lagMs?: number;
 }
 
 export interface ChangeSource {

@@ -125,9 +125,10 @@ export class HttpSource implements ChangeSource {
   }
 
   async report(report: Report, signal: AbortSignal): Promise<void> {
-    const { epoch, received, durable, applied } = report;
+    const { epoch, received, durable, applied, lagMs } = report;
     const text = JSON.stringify({
       epoch,
+      lagMs,
       received: formatTxid(received),
       durable: formatTxid(durable),
       applied: formatTxid(applied),

@@ -64,7 +64,10 @@ function perReplica(
   name: string,
   unit: string,
   sentence: string,
-  value: (replica: DatabaseStatus["replicas"][number], database: DatabaseStatus) => number,
+  value: (
+    replica: DatabaseStatus["replicas"][number],
+    database: DatabaseStatus,
+  ) => number | undefined,
 ): MetricRow {
   return {
     name,
@@ -73,10 +76,12 @@ function perReplica(
     labels: ["db", "replica", "address"],
     sentence,
     samples: (database) =>
-      database.replicas.map((replica) => ({
-        labels: { db: database.path, replica: replica.id, address: replica.address },
-        value: value(replica, database),
-      })),
+      database.replicas.flatMap((replica) => {
+        const { id, address } = replica;
+        const found = value(replica, database);
+        const labels = { db: database.path, replica: id, address };
+        return found === undefined ? [] : [{ labels, value: found }];
+      }),
   };
 }
 
@@ -364,6 +369,12 @@ export const METRICS: readonly MetricRow[] = [
     "1",
     "Transactions it has not applied.",
     (r, d) => r.epoch === d.epoch ? Math.max(0, (d.txid ?? 0) - r.applied) : d.txid ?? 0,
+  ),
+  perReplica(
+    "litestream_live_replica_lag_seconds",
+    "s",
+    "Its own lag, as it said in its last report.",
+    (r) => seconds(r.lagMs),
   ),
   perReplica(
     "litestream_live_replica_silent_seconds",

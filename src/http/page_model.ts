@@ -11,6 +11,7 @@ export interface ReplicaJson {
   readonly connected: boolean;
   readonly epoch: string;
   readonly applied: string;
+  readonly lagMs?: number;
   readonly silentMs: number;
 }
 
@@ -34,6 +35,7 @@ export interface DatabaseJson {
     readonly error?: string;
   };
   readonly replicas: readonly ReplicaJson[];
+  readonly counters?: { readonly walBytes: number };
 }
 
 export interface StatusJson {
@@ -61,12 +63,15 @@ export interface Mark {
 export interface Sample {
   /** Monotonic, ms. */
   readonly at: number;
-  /** ms of a replica, transactions of the slowest replica for a primary. */
+  /** Of a replica, or for a primary of its slowest replica, ms. */
   readonly lag: number | undefined;
   /** Transactions a second since the sample before. */
   readonly rate: number | undefined;
+  /** Bytes of WAL frames a second since the sample before. */
+  readonly bytes: number | undefined;
   readonly epoch: string | undefined;
   readonly txid: number | undefined;
+  readonly walBytes: number | undefined;
 }
 
 export type History = Map<string, Sample[]>;
@@ -140,6 +145,7 @@ export function replicaMark(database: DatabaseJson, replica: ReplicaJson): Mark 
   if (!replica.connected) return { shape: "gone", word: "gone" };
   const count = behind(database, replica);
   if (count === undefined) return { shape: "busy", word: "catching up" };
+  if ((replica.lagMs ?? 0) > 5000) return { shape: "warn", word: "connected, late" };
   return { shape: "ok", word: "connected" };
 }
 
@@ -161,12 +167,22 @@ export function summary(status: StatusJson): Mark {
   return { shape: "ok", word: `${total} ${noun} live${and}` };
 }
 
-/** Of a replica in ms, of a primary the transactions that its slowest replica lacks. */
+/** ms: of a replica its own, of a primary that of its slowest connected replica. */
 export function lagOf(database: DatabaseJson): number | undefined {
   if (database.role === "replica") return database.upstream?.lag.ms;
-  const counts = database.replicas.filter(({ connected }) => connected)
-    .map((replica) => behind(database, replica)).filter((count) => count !== undefined);
-  return counts.length === 0 ? undefined : Math.max(...counts);
+  const told = database.replicas.filter(({ connected }) => connected)
+    .map(({ lagMs }) => lagMs).filter((ms) => ms !== undefined);
+  return told.length === 0 ? undefined : Math.max(...told);
+}
+
+/** Of a count that grows, and begins anew with the process. */
+export function perSecond(
+  before: number | undefined,
+  now: number | undefined,
+  ms: number,
+): number | undefined {
+  if (before === undefined || now === undefined || now < before || ms <= 0) return undefined;
+  return (now - before) * 1000 / ms;
 }
 
 /** One more sample of every database; undefined where the node did not answer. */
@@ -180,12 +196,16 @@ export function remember(history: History, status: StatusJson | undefined, at: n
     const rate = known && last.txid !== undefined && txid !== undefined
       ? Math.max(0, (txid - last.txid) * 1000 / (at - last.at))
       : undefined;
-    samples.push({ at, lag: lagOf(database), rate, epoch: database.epoch, txid });
+    const walBytes = database.counters?.walBytes;
+    const bytes = perSecond(last?.walBytes, walBytes, at - (last?.at ?? at));
+    const { epoch } = database;
+    samples.push({ at, lag: lagOf(database), rate, bytes, epoch, txid, walBytes });
   }
   const paths = status?.databases.map(({ path }) => path);
   for (const [path, samples] of history) {
     if (paths === undefined) {
-      const gap = { lag: undefined, rate: undefined, epoch: undefined, txid: undefined };
+      const none = undefined;
+      const gap = { lag: none, rate: none, bytes: none, epoch: none, txid: none, walBytes: none };
       samples.push({ at, ...gap });
     }
     while (samples.length > 0 && samples[0]!.at < at - historyMs()) samples.shift();

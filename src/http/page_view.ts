@@ -205,6 +205,7 @@ export function replicaView(database: DatabaseJson, replica: ReplicaJson): View 
   return nodeView(replica.address, replicaMark(database, replica), [
     `txid ${txidText(replica.applied)}`,
     count === undefined ? "of another epoch" : `${countText(count)} behind`,
+    ...(replica.connected && replica.lagMs !== undefined ? [`lags ${lagText(replica.lagMs)}`] : []),
     ...(replica.silentMs > 2000 ? [`silent for ${ageText(replica.silentMs)}`] : []),
   ]);
 }
@@ -281,24 +282,23 @@ export function databaseView(database: DatabaseJson, model: Model, open: boolean
 export function columnsView(database: DatabaseJson, model: Model): View {
   const samples = model.history.get(database.path) ?? [];
   const { now } = model;
-  const isReplica = database.role === "replica";
-  const lag = isReplica
-    ? chartView("Lag", samples, ({ lag }) => lag, { now, least: 100, text: lagText })
-    : chartView("Slowest replica, transactions behind", samples, ({ lag }) => lag, {
-      now,
-      least: 10,
-      text: countText,
-    });
+  const whose = database.role === "replica" ? "Lag" : "Lag of the slowest replica";
+  const lag = chartView(whose, samples, ({ lag }) => lag, { now, least: 100, text: lagText });
   const rate = chartView("Transactions a second", samples, ({ rate }) => rate, {
     now,
     least: 10,
     text: countText,
   });
+  const bytes = chartView("WAL a second", samples, ({ bytes }) => bytes, {
+    now,
+    least: 1000,
+    text: bytesText,
+  });
   return h(
     "div",
     { class: "columns" },
     h("section", { "aria-label": "Who follows whom" }, treeView(database)),
-    h("section", { class: "charts", "aria-label": "The last five minutes" }, lag, rate),
+    h("section", { class: "charts", "aria-label": "The last five minutes" }, lag, rate, bytes),
   );
 }
 

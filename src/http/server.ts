@@ -455,8 +455,9 @@ function replicaOf(c: Request): string {
 
 function parseReport(text: string): Parameters<Served["downstreams"]["report"]>[1] {
   try {
-    const { epoch, received, durable, applied } = JSON.parse(text);
+    const { epoch, received, durable, applied, lagMs } = JSON.parse(text);
     return {
+      ...(Number.isSafeInteger(lagMs) && lagMs >= 0 ? { lagMs } : {}),
       epoch: parseEpoch(String(epoch)),
       received: parseTxid(String(received)),
       durable: parseTxid(String(durable)),

@@ -24,6 +24,7 @@ interface Downstream {
   received: Txid;
   durable: Txid;
   applied: Txid;
+  lagMs: number | undefined;
   lastSeen: number;
 }
 
@@ -64,6 +65,7 @@ export class Downstreams {
     entry.received = report.received;
     entry.durable = report.durable;
     entry.applied = report.applied;
+    entry.lagMs = report.lagMs;
     entry.lastSeen = this.#env.clock.monotonic();
     this.#moved();
   }
@@ -71,10 +73,11 @@ export class Downstreams {
   status(): DownstreamStatus[] {
     const now = this.#env.clock.monotonic();
     return [...this.#all.values()].map((entry) => {
-      const { id, address, epoch, sent, received, durable, applied } = entry;
+      const { id, address, epoch, sent, received, durable, applied, lagMs } = entry;
       const silentMs = Math.round(now - entry.lastSeen);
       const connected = entry.streams > 0 && silentMs < SILENT_MS;
-      return { id, address, connected, epoch, sent, received, durable, applied, silentMs };
+      const told = lagMs === undefined ? {} : { lagMs };
+      return { id, address, connected, epoch, sent, received, durable, applied, ...told, silentMs };
     });
   }
 
@@ -95,6 +98,7 @@ export class Downstreams {
       received: zero,
       durable: zero,
       applied: zero,
+      lagMs: undefined,
       lastSeen,
     };
     this.#all.set(id, entry);

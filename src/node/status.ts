@@ -72,6 +72,8 @@ export interface DownstreamStatus {
   readonly received: Txid;
   readonly durable: Txid;
   readonly applied: Txid;
+  /** Its own lag as it said in its last report, ms; absent: it does not tell. */
+  readonly lagMs?: number;
   /** Since its last report, ms. */
   readonly silentMs: number;
 }

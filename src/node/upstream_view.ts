@@ -224,7 +224,8 @@ export class UpstreamView {
     if (this.#source === undefined || this.#epoch === undefined || signal === undefined) return;
     this.#reporting = true;
     const { received, durable, applied } = this.#positions();
-    void this.#source.report({ epoch: this.#epoch, received, durable, applied }, signal)
+    const lagMs = this.lagMs();
+    void this.#source.report({ epoch: this.#epoch, received, durable, applied, lagMs }, signal)
       .then(() => this.#env.clock.sleep(REPORT_MS))
       .finally(() => {
         this.#reporting = false;

@@ -31,7 +31,8 @@ scopedTest("/status tells roles, positions and replicas", async (scope) => {
   assertEquals(theirs.upstream!.lag, { txids: 0, bytes: 0, ms: 0 });
   const told = await pair.primary.until(
     "knows the replica's position",
-    ({ replicas }) => replicas.length === 1 && replicas[0]!.applied === ours.txid,
+    ({ replicas }) =>
+      replicas.length === 1 && replicas[0]!.applied === ours.txid && replicas[0]!.lagMs === 0,
   );
   const { connected, epoch, silentMs } = told.replicas[0]!;
   assertEquals([connected, epoch, silentMs < 5000], [true, ours.epoch, true]);

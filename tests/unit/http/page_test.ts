@@ -68,7 +68,7 @@ function database(change: Partial<DatabaseJson> = {}): DatabaseJson {
     state: "serving",
     epoch: A,
     txid: hex(10),
-    replicas: [{ ...replica, applied: hex(8) }],
+    replicas: [{ ...replica, applied: hex(8), lagMs: 20 }],
     ...change,
   };
 }
@@ -97,7 +97,13 @@ Deno.test("databaseMark() and summary() name the worst", async (t) => {
   const gone = database({ replicas: [{ ...replica!, connected: false, silentMs: 9000 }] });
   assertEquals(summary(node(gone)).word, "1 database live, 1 replica gone");
   assertEquals(replicaMark(gone, gone.replicas[0]!), { shape: "gone", word: "gone" });
-  assertEquals([lagOf(database()), lagOf(gone)], [2, undefined]);
+  const late = database({ replicas: [replica!, { ...replica!, lagMs: 5001 }] });
+  const { lagMs: _, ...silent } = replica!; // of a version that does not tell
+  assertEquals(replicaMark(late, late.replicas[1]!), { shape: "warn", word: "connected, late" });
+  assertEquals(
+    [database(), gone, late, database({ replicas: [silent] })].map(lagOf),
+    [20, undefined, 5001, undefined],
+  );
 });
 
 Deno.test("remember() knows rates, gaps, another epoch, and forgets after five minutes", () => {
@@ -113,6 +119,18 @@ Deno.test("remember() knows rates, gaps, another epoch, and forgets after five m
   assertEquals(history.get("/a.db")!.length, 2);
   remember(history, node(), 4000 + historyMs());
   assertEquals(history.size, 0, "a database that is not there any more");
+});
+
+Deno.test("remember() knows bytes a second, but not over a restart of the node or a gap", () => {
+  const history: History = new Map();
+  const at = (walBytes: number): DatabaseJson => database({ counters: { walBytes } });
+  remember(history, node(at(1000)), 0);
+  remember(history, node(at(5000)), 2000);
+  remember(history, node(at(10)), 3000);
+  remember(history, undefined, 4000);
+  remember(history, node(at(20)), 5000);
+  const bytes = history.get("/a.db")!.map(({ bytes }) => bytes);
+  assertEquals(bytes, [undefined, 2000, undefined, undefined, undefined]);
 });
 
 Deno.test("a page that is open for days keeps five minutes", () => {

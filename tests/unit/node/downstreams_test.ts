@@ -19,7 +19,10 @@ Deno.test("Downstreams shows what a replica reports, and what was sent to it", a
   downstreams.connect("a", "10.0.0.1:5", EPOCH);
   downstreams.sent("a", EPOCH, txid(9));
   await env.clock.advance(700);
-  downstreams.report("a", { epoch: EPOCH, received: txid(8), durable: txid(6), applied: txid(7) });
+  const report = { epoch: EPOCH, received: txid(8), durable: txid(6), applied: txid(7) };
+  downstreams.report("a", report);
+  assertEquals("lagMs" in downstreams.status()[0]!, false, "it does not tell");
+  downstreams.report("a", { ...report, lagMs: 40 });
   await env.clock.advance(300);
   assertEquals(downstreams.status(), [{
     id: "a",
@@ -30,6 +33,7 @@ Deno.test("Downstreams shows what a replica reports, and what was sent to it", a
     received: txid(8),
     durable: txid(6),
     applied: txid(7),
+    lagMs: 40,
     silentMs: 300,
   }]);
 });

@@ -346,3 +346,18 @@ Deno.test("UpstreamView counts an upstream's silence as lag, and says what it wa
     view.disconnected(undefined);
   });
 });
+
+Deno.test("UpstreamView reports its lag: to others it is late, too, when its upstream is", async () => {
+  const { env, view, source } = setup();
+  view.hello(hello(5));
+  view.appliedAt(txid(5));
+  view.connected(source);
+  await env.clock.advance(1000);
+  assertEquals(source.reports.at(-1)!.lagMs, 0);
+  view.heartbeat({ ...beat(5), staleMs: 4000 });
+  await env.clock.advance(1000);
+  const { lagMs } = source.reports.at(-1)!;
+  assert(lagMs !== undefined && lagMs >= 4000, `${lagMs} ms`);
+  view.disconnected(undefined);
+  await settle();
+});
