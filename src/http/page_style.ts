@@ -7,12 +7,12 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --page: #f4f5f7; --card: #fff; --text: #16202a; --soft: #55616e; --edge: #d5dae0;
-  --ok: #00805d; --warn: #b86e00; --bad: #c43c00; --busy: #0069a8; --gone: #55616e; --line: #0069a8;
+  --ok: #00805d; --warn: #b86e00; --bad: #c43c00; --busy: #0069a8; --gone: #b3261e; --line: #0069a8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #11161c; --card: #1a2129; --text: #e6ebf0; --soft: #9fabb8; --edge: #333e4a;
-    --ok: #2fc598; --warn: #f0b23d; --bad: #ff7a45; --busy: #66bdf2; --gone: #9fabb8; --line: #66bdf2;
+    --ok: #2fc598; --warn: #f0b23d; --bad: #ff7a45; --busy: #66bdf2; --gone: #ff8a80; --line: #66bdf2;
   }
 }
 * { box-sizing: border-box; }

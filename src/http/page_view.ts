@@ -289,10 +289,12 @@ export function columnsView(database: DatabaseJson, model: Model): View {
     least: 10,
     text: countText,
   });
-  const bytes = chartView("WAL a second", samples, ({ bytes }) => bytes, {
+  const megabytes = ({ bytes }: Sample): number | undefined =>
+    bytes === undefined ? undefined : bytes / 1e6;
+  const bytes = chartView("WAL a second", samples, megabytes, {
     now,
-    least: 1000,
-    text: bytesText,
+    least: 0.1,
+    text: (value) => `${value < 10 ? value.toFixed(2) : Math.round(value)} MB`,
   });
   return h(
     "div",

@@ -48,6 +48,11 @@ scopedTest("the page shows a commit, and a replica that is killed as gone", asyn
   await shows(page, "1 database live, 1 replica gone", 8000);
   await shows(page, /replica 127\.0\.0\.1:\d+ gone/);
   await page.locator(".tree .node", { hasText: /gone.*silent for/ }).waitFor();
+  const stroke = await page.evaluate<string>(
+    "getComputedStyle(document.querySelector('.tree .gone path')).stroke",
+  );
+  const [red, green, blue] = (stroke.match(/\d+/g) ?? []).map(Number);
+  assert(red! > 2 * green! && red! > 2 * blue!, `gone is red: ${stroke}`);
   await page.locator("summary").focus();
   await page.keyboard.press("Enter");
   assertEquals(await page.locator("details[open]").count(), 0, "the keyboard closes it");
