@@ -6,13 +6,14 @@
  *     ...
  *     <!-- end -->
  *
- * May import: scripts/tools, src/cli (arguments, keys), src/http (endpoints, metrics).
+ * May import: scripts/tools, src/cli (arguments, keys, topics), src/http (endpoints, metrics).
  * @module
  */
-import { parseArguments } from "../src/cli/arguments.ts";
+import { commandWords } from "../src/cli/arguments.ts";
 import { keysAsMarkdown, refusedKeysAsMarkdown } from "../src/cli/keys.ts";
 import { type Endpoint, ENDPOINTS, NEEDS, type Needs } from "../src/http/endpoints.ts";
 import { METRICS } from "../src/http/metrics.ts";
+import { EXIT_CODES, STATES } from "../src/cli/topics.ts";
 import { print, ROOT, runScript, ScriptError } from "./tools.ts";
 
 const FILE = "docs/OPERATING.md";
@@ -23,6 +24,8 @@ export const GENERATED: Readonly<Record<string, () => string>> = {
   "keys": keysAsMarkdown,
   "refused keys": refusedKeysAsMarkdown,
   "flags": flagsAsMarkdown,
+  "exit codes": exitCodesAsMarkdown,
+  "states": statesAsMarkdown,
   "endpoints": endpointsAsMarkdown,
   "access": accessAsMarkdown,
   "metrics": metricsAsMarkdown,
@@ -47,45 +50,33 @@ export function regenerate(text: string): string {
   return result;
 }
 
-interface HelpEntry {
-  readonly term: string;
-  readonly meaning: string;
-}
-
-/** The entries of one part of a command's help, whatever the width it was wrapped to. */
-export function helpEntries(help: string, part: string): HelpEntry[] {
-  const start = help.indexOf(`\n${part}:\n`);
-  if (start < 0) return [];
-  const lines = help.slice(start + part.length + 3).split("\n\n", 1)[0]!.split("\n");
-  const entries: { term: string; meaning: string }[] = [];
-  for (const line of lines) {
-    const [, term, meaning] = line.match(/^ {2}(\S.*?)(?: {2,}(\S.*))?$/) ?? [];
-    if (term !== undefined) entries.push({ term, meaning: meaning ?? "" });
-    else entries.at(-1)!.meaning = `${entries.at(-1)!.meaning} ${line.trim()}`.trim();
-  }
-  return entries;
-}
-
-function helpOf(args: readonly string[]): string {
-  const invocation = parseArguments(args);
-  if (invocation.command === "help") return invocation.text;
-  throw new ScriptError(`"${args.join(" ")}" gives no help`);
-}
-
 function flagsAsMarkdown(): string {
-  const commands = helpEntries(helpOf(["help"]), "Commands")
-    .map(({ term, meaning }) => ({ name: term.split(" ")[0]!, meaning }))
-    .filter(({ name }) => name !== "help");
-  const rows = commands.flatMap(({ name, meaning }) => {
-    const help = helpOf([name, "-h"]);
-    const entries = [...helpEntries(help, "Arguments"), ...helpEntries(help, "Options")]
-      .filter(({ term }) => !term.startsWith("-h"));
-    return [
-      [`\`${name}\``, "", meaning],
-      ...entries.map(({ term, meaning }) => ["", `\`${term}\``, meaning]),
-    ];
-  });
+  const rows = commandWords().flatMap(({ name, help, arguments: given, flags }) => [
+    [`\`${name}\``, "", help],
+    ...given.map((
+      one,
+    ) => ["", `\`${one.required ? `<${one.name}>` : `[${one.name}]`}\``, one.help]),
+    ...flags.map((flag) => [
+      "",
+      `\`-${flag.name}${flag.value === undefined ? "" : ` <${flag.value}>`}\``,
+      flag.help,
+    ]),
+  ]);
   return markdownTable(["Command", "Argument or flag", "Meaning"], rows);
+}
+
+function statesAsMarkdown(): string {
+  return markdownTable(
+    ["State", "Of", "Meaning", "What to do"],
+    Object.entries(STATES).map(([name, row]) => [`\`${name}\``, row.of, row.meaning, row.todo]),
+  );
+}
+
+function exitCodesAsMarkdown(): string {
+  return markdownTable(
+    ["Exit code", "Meaning"],
+    EXIT_CODES.map(({ code, meaning }) => [code, meaning]),
+  );
 }
 
 function endpointsAsMarkdown(): string {

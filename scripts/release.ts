@@ -1,7 +1,7 @@
 /**
  * Makes what is published, in dist/release: `release.ts [--fast] [--out DIR] [--base-url URL]`.
  *
- *     litestream-live-VERSION-linux-ARCH.tar.gz   executable, docs, examples, unit, SBOM, notices
+ *     litestream-live-VERSION-linux-ARCH.tar.gz   executable, man page, completions, docs, unit, SBOM
  *     litestream-live_VERSION_ARCH.deb
  *     litestream-live-VERSION-linux-ARCH.cdx.json SBOM
  *     install.sh, Dockerfile, SHA256SUMS
@@ -20,6 +20,7 @@ import { notices, sbom } from "./release/bill.ts";
 import { type Effort, gzip } from "./release/compress.ts";
 import { type Architecture, debianPackage, debianVersion } from "./release/deb.ts";
 import { MOST_GLIBC, tooNew } from "./release/glibc.ts";
+import { completionEntries, manualPage } from "./release/manual.ts";
 import { components } from "./release/packages.ts";
 import { print, ROOT, run, runScript, ScriptError } from "./tools.ts";
 
@@ -40,6 +41,16 @@ export interface ReleaseFile {
 
 const CONFIG = "etc/litestream-live.yml";
 const UNIT = "litestream-live.service";
+const MANUAL = "litestream-live.1";
+
+/** By name alone, whatever folders they were in. The name for bash says what it is for. */
+function inFolder(folder: string, entries: readonly Entry[]): Entry[] {
+  return entries.map((entry) => {
+    const name = entry.path.slice(entry.path.lastIndexOf("/") + 1);
+    const suffix = entry.path.startsWith("bash") ? ".bash" : "";
+    return { ...entry, path: `${folder}/${name}${suffix}` };
+  });
+}
 
 /** Builds everything and writes it to `out`; returns what it wrote, SHA256SUMS last. */
 export async function release(options: ReleaseOptions): Promise<ReleaseFile[]> {
@@ -57,12 +68,16 @@ export async function release(options: ReleaseOptions): Promise<ReleaseFile[]> {
   const bill = sbom(parts, { version, seconds, sha256: hashOf(executable) });
   const docs = await documents(bill, notices(parts));
 
+  const manual = encode(manualPage(version, seconds));
+
   const name = `litestream-live-${version}-linux-${architecture}`;
   const unit = await source(`examples/${UNIT}`);
   const archive = tar(
     [
       { path: "litestream-live", bytes: executable, mode: 0o755 },
       { path: UNIT, bytes: unit, mode: 0o644 },
+      { path: MANUAL, bytes: manual, mode: 0o644 },
+      ...inFolder("completions", completionEntries()),
       ...docs,
     ].map((entry) => ({ ...entry, path: `${name}/${entry.path}` })),
     seconds,
@@ -77,7 +92,15 @@ export async function release(options: ReleaseOptions): Promise<ReleaseFile[]> {
         architecture,
         seconds,
         effort,
-        files: await installedFiles(executable, unit, docs),
+        files: [
+          ...await installedFiles(executable, unit, docs),
+          {
+            path: `usr/share/man/man1/${MANUAL}.gz`,
+            bytes: await gzip(manual, "best"), // as Debian wants it; no name, no time
+            mode: 0o644,
+          },
+          ...completionEntries().map((entry) => ({ ...entry, path: `usr/share/${entry.path}` })),
+        ],
         conffiles: [`/${CONFIG}`],
         scripts: await maintainerScripts(),
       }),

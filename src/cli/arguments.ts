@@ -1,13 +1,17 @@
 /**
  * The command line: commands, flags and their help, once. The one module that imports commander.
- * May import: base/.
+ * May import: base/, cli/{completion,keys,suggest,topics,usage}.
  *
- * Litestream's flags have one dash (`-config`); commander knows two, so `-name` and `-name=x` become
- * `--name` before it parses.
+ * Litestream's flags have one dash (`-config`); commander knows two: cli/usage turns one into the other.
  * @module
  */
-import { Command, CommanderError } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import { LiveError } from "../base/errors.ts";
+import { type CommandWords, describeCommands, type Shell, SHELLS } from "./completion.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./keys.ts";
+import { closest } from "./suggest.ts";
+import { MOST_COLUMNS, type Topic, TOPICS } from "./topics.ts";
+import { complaint, list, MORE_HELP, oneDash, twoDashes } from "./usage.ts";
 
 /** What was asked for; flags that were not given are absent. */
 export type Invocation =
@@ -82,7 +86,9 @@ export type Invocation =
   }
   | { readonly command: "doctor"; readonly json: boolean; readonly flags: Flags }
   | { readonly command: "accept"; readonly path: string }
+  | { readonly command: "completion"; readonly shell: Shell }
   | { readonly command: "version" }
+  | { readonly command: "topic"; readonly topic: Topic }
   /** Help was asked for: print it. */
   | { readonly command: "help"; readonly text: string };
 
@@ -96,19 +102,13 @@ export interface Flags {
 }
 
 const NO_FLAGS: Flags = { expandEnv: true };
-const SHORT = new Set(["-h"]);
+const STAGES = ["received", "durable", "applied"] as const;
 
-const EXAMPLES = `
-Examples:
-  litestream-live replicate -config /etc/litestream-live.yml
-  litestream-live replicate -addr :9090 /data/db                    a primary
-  litestream-live replicate /data/db http://primary.internal:9090   a replica of it
-
-Without -config: $LITESTREAM_CONFIG, else the first that exists of ./litestream-live.yml,
-./litestream.yml, /etc/litestream-live.yml, /etc/litestream.yml.`;
-
-/** @throws {LiveError} "config" for what cannot be understood. */
-export function parseArguments(args: readonly string[]): Invocation {
+/**
+ * Help is as wide as a terminal of so many columns, MOST_COLUMNS at most.
+ * @throws {LiveError} "config" for what cannot be understood.
+ */
+export function parseArguments(args: readonly string[], columns = 80): Invocation {
   let result: Invocation | undefined;
   let printed = "";
   const program = commands((invocation) => {
@@ -120,44 +120,57 @@ export function parseArguments(args: readonly string[]): Invocation {
         printed += text;
       },
       writeErr: () => {},
+      getOutHelpWidth: () => Math.min(columns, MOST_COLUMNS),
     });
   }
-  if (args.length === 0) {
-    return { command: "help", text: `${oneDash(program.helpInformation())}${EXAMPLES}\n` };
-  }
-  try {
-    program.parse(args.map(twoDashes), { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return { command: "help", text: printed };
-    const sentence = error.message.replace(/^error: /, "").replace(/\n/g, " ");
-    throw new LiveError("config", `${sentence}; see litestream-live help`);
+  if (args.length === 0) program.outputHelp();
+  else if (args.length === 1 && twoDashes(args[0]!) === "--version") return { command: "version" };
+  else {
+    try {
+      program.parse(args.map(twoDashes), { from: "user" });
+    } catch (error) {
+      if (!(error instanceof CommanderError)) throw error;
+      if (error.exitCode !== 0) {
+        throw new LiveError("config", complaint(error.message, nameOf(program, args)));
+      }
+    }
   }
   return result ?? { command: "help", text: printed };
 }
 
-/** As Litestream's users write them; two dashes work, too. */
-function oneDash(text: string): string {
-  return text.replace(/--(?=[a-z])/g, "-");
+/** Every command with its arguments and flags, for completion and documents. */
+export function commandWords(): CommandWords[] {
+  return describeCommands(commands(() => {}));
 }
 
-function twoDashes(arg: string): string {
-  return /^-[a-z][a-z-]+(=|$)/.test(arg) && !SHORT.has(arg) ? `-${arg}` : arg;
+/** The command that was meant, if it is one. */
+function nameOf(program: Command, [first]: readonly string[]): string | undefined {
+  return program.commands.find((one) => one.name() === first)?.name();
 }
 
 function commands(take: (invocation: Invocation) => void): Command {
   const program = new Command("litestream-live")
+    .usage("COMMAND [flags]")
     .description("Live read replication for SQLite: a primary streams, replicas apply.")
-    .helpCommand("help [command]", "this text, or that of one command")
-    .addHelpText("after", EXAMPLES);
+    .configureHelp({
+      optionTerm: ({ flags }) => oneDash(flags),
+      optionDescription: ({ description }) => description,
+      argumentDescription: ({ description }) => description,
+      styleTitle: (title) => title.replace("Options:", "Flags:"),
+      subcommandTerm: (command) => [command.name(), ...argumentsOf(command)].join(" "),
+    })
+    .helpOption("-h, --help", "this text")
+    .option("--version", "the version, as the command prints it")
+    .helpCommand(false)
+    .addHelpText("after", MORE_HELP);
   withConfig(program.command("replicate"))
     .description("Serve and follow databases until SIGINT or SIGTERM.")
     .argument("[path]", "a database, instead of a config file")
     .argument("[url]", "its upstream: this makes it a replica")
     .option("--addr <address>", 'where to listen: ":9090", "127.0.0.1:9090", "[::1]:0"')
     .option("--exec <command>", "run this once every replica can be read; its exit code is ours")
-    .option("--log-level <level>", "debug, info, warn or error (default: info)")
-    .option("--log-format <format>", "text or json (default: text)")
+    .addOption(choice("--log-level <level>", "", LOG_LEVELS, "info"))
+    .addOption(choice("--log-format <format>", "", LOG_FORMATS, "text"))
     .action((path: string | undefined, url: string | undefined, options) => {
       const paths = [path, url].filter((given) => given !== undefined);
       take({ command: "replicate", paths, flags: flagsOf(options) });
@@ -183,9 +196,9 @@ function commands(take: (invocation: Invocation) => void): Command {
     .argument("[url]", "the node, instead of the one of a config file")
     .option("--path <path>", "the database, where the node has several")
     .option("--txid <txid>", "txid or epoch/txid (default: what is newest at the node now)")
-    .option("--timeout <duration>", "at most 10m (default: 10s)")
+    .option("--timeout <duration>", "how long, at most 10m (default: 10s)")
     .option("--replicas <count>", "wait for so many of its replicas, not for the node")
-    .option("--for <stage>", "of replicas: received, durable or applied (default: applied)")
+    .addOption(choice("--for <stage>", "of replicas: ", STAGES, "applied"))
     .option("--json", "what /wait answers")
     .action((url: string | undefined, options) => {
       const { token, tokenFile, ca, path, json = false, ...others } = options;
@@ -281,10 +294,58 @@ function commands(take: (invocation: Invocation) => void): Command {
     .description("Let a refused file at a replica's path be replaced; the old one is kept aside.")
     .argument("<path>", "the replica's database")
     .action((path: string) => take({ command: "accept", path }));
+  const shells = new Argument("<shell>", list(SHELLS));
+  program.command("completion")
+    .description("Print the script with which a shell completes commands and flags.")
+    .addArgument(shells.choices(SHELLS))
+    .action((shell: Shell) => take({ command: "completion", shell }));
   program.command("version")
     .description("Print the version.")
     .action(() => take({ command: "version" }));
+  helpCommand(program, take);
+  for (const command of program.commands) {
+    command.usage([...argumentsOf(command), "[flags]"].join(" ")).helpOption(
+      "-h, --help",
+      "this text",
+    );
+  }
   return program;
+}
+
+/** Of a command as `-h` prints it, or of a topic. */
+function helpCommand(program: Command, take: (invocation: Invocation) => void): void {
+  const topic = new Argument("[topic]", "a command or a topic");
+  const names = [...program.commands.map((command) => command.name()), "help"];
+  const known = [...names, ...Object.keys(TOPICS)];
+  topic.argChoices = known;
+  program.command("help")
+    .description("Print this text, that of a command, or a topic.")
+    .addArgument(topic)
+    .action((name: string | undefined) => {
+      if (name === undefined) return program.outputHelp();
+      if (name in TOPICS) return take({ command: "topic", topic: name as Topic });
+      const command = program.commands.find((one) => one.name() === name);
+      if (command !== undefined) return command.outputHelp();
+      const near = closest(name, known);
+      const instead = near === undefined
+        ? `write one of ${known.join(", ")}`
+        : `did you mean ${near}?`;
+      throw new LiveError("config", `help: there is no command or topic "${name}"; ${instead}`);
+    });
+}
+
+/** As help writes them: <file> must be given, [path] may. */
+function argumentsOf(command: Command): string[] {
+  return command.registeredArguments.map((one) =>
+    one.required ? `<${one.name()}>` : `[${one.name()}]`
+  );
+}
+
+/** A flag whose value is one of some; who reads it checks it. */
+function choice(flags: string, what: string, choices: readonly string[], standard: string): Option {
+  const option = new Option(flags, `${what}${list(choices)} (default: ${standard})`);
+  option.argChoices = [...choices];
+  return option;
 }
 
 function withConfig(command: Command): Command {

@@ -5,19 +5,21 @@
  * @module
  */
 import { exitCode, LiveError } from "../base/errors.ts";
-import { type Invocation, parseArguments } from "./arguments.ts";
+import { commandWords, type Invocation, parseArguments } from "./arguments.ts";
 import { accept, copy, demote, doctor, promote, status, verifyNodes, wait } from "./commands.ts";
+import { completionScript } from "./completion.ts";
 import { listDatabases } from "./databases.ts";
 import { load } from "./load.ts";
 import { print, writeStderr } from "./log.ts";
 import { replicate } from "./replicate.ts";
 import { checkSecretFile } from "./secrets.ts";
+import { topicText } from "./topics.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs the command line to its end; returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
-    return await run(parseArguments(args));
+    return await run(parseArguments(args, columnsOf(Deno.stdout)));
   } catch (error) {
     if (!(error instanceof LiveError)) throw error;
     writeStderr(`litestream-live: ${error.message}\n`);
@@ -29,6 +31,12 @@ async function run(invocation: Invocation): Promise<number> {
   switch (invocation.command) {
     case "help":
       print(invocation.text);
+      return 0;
+    case "topic":
+      print(topicText(invocation.topic, columnsOf(Deno.stdout)));
+      return 0;
+    case "completion":
+      print(completionScript(invocation.shell, commandWords()));
       return 0;
     case "version":
       print(`${VERSION}\n`);
@@ -58,4 +66,9 @@ async function run(invocation: Invocation): Promise<number> {
         () => load(invocation.paths, invocation.flags), // a bad file then changes itself alone
       );
   }
+}
+
+/** Of a terminal, else 80. */
+function columnsOf(stream: { isTerminal(): boolean }): number {
+  return stream.isTerminal() ? Deno.consoleSize().columns : 80;
 }

@@ -131,6 +131,23 @@ scopedTest("the archive replicates on a system with glibc alone", async (scope) 
   await Promise.all([primary.stop(), replica.stop()]);
 }, { ignore: !canEnter });
 
+scopedTest(
+  "the archive has the man page, and completions as the executable prints them",
+  async (scope) => {
+    const folder = await unpacked(scope);
+    assertMatch(await Deno.readTextFile(`${folder}/litestream-live.1`), /^\.SH EXIT STATUS$/m);
+    const files = {
+      bash: "litestream-live.bash",
+      zsh: "_litestream-live",
+      fish: "litestream-live.fish",
+    };
+    for (const [shell, name] of Object.entries(files)) {
+      const printed = await runOrFail("ask for it", EXECUTABLE, ["completion", shell]);
+      assertEquals(await Deno.readTextFile(`${folder}/completions/${name}`), printed, shell);
+    }
+  },
+);
+
 scopedTest("the .deb is installed, upgraded, removed and purged", async (scope) => {
   await released();
   const { dpkg, root, systemctlCalls } = await packageRoot(scope);
@@ -148,6 +165,17 @@ scopedTest("the .deb is installed, upgraded, removed and purged", async (scope) 
   assertEquals(await dpkg("--verify", "litestream-live"), "");
   const unit = await Deno.readTextFile(`${root}/usr/lib/systemd/system/litestream-live.service`);
   assertMatch(unit, /^ExecStart=\/usr\/bin\/litestream-live replicate/m);
+
+  const share = `${root}/usr/share`;
+  assertMatch(
+    await runOrFail("read it", "gzip", ["-dc", `${share}/man/man1/litestream-live.1.gz`]),
+    new RegExp(`^\\.TH LITESTREAM-LIVE 1 "2023-11-14" "litestream-live ${VERSION}"$`, "m"),
+  );
+  const completion = `${share}/bash-completion/completions/litestream-live`;
+  assertEquals(
+    await Deno.readTextFile(completion),
+    await runOrFail("ask for it", EXECUTABLE, ["completion", "bash"]),
+  );
 
   await Deno.writeTextFile(conf, edited);
   await dpkg("--install", `${OUT}/${DEB}`);

@@ -1,4 +1,4 @@
-import { GENERATED, helpEntries, regenerate } from "../../../scripts/docs.ts";
+import { GENERATED, regenerate } from "../../../scripts/docs.ts";
 import { KEYS } from "../../../src/cli/keys.ts";
 import { ENDPOINTS } from "../../../src/http/endpoints.ts";
 import { METRICS } from "../../../src/http/metrics.ts";
@@ -26,7 +26,7 @@ Deno.test("regenerate() refuses a part that is unknown, missing or there twice",
 Deno.test("each generated part names all that the code has", () => {
   const names: readonly (readonly [part: string, names: readonly string[]])[] = [
     ["keys", KEYS.map(({ name }) => name)],
-    ["flags", ["replicate", "databases", "version", "--config", "--log-format", "--json", "path"]],
+    ["flags", ["replicate", "databases", "version", "-config", "-log-format", "-json", "[path]"]],
     ["endpoints", Object.values(ENDPOINTS).map(({ method, path }) => `${method} ${path}`)],
     ["metrics", METRICS.map(({ name }) => name)],
   ];
@@ -36,18 +36,4 @@ Deno.test("each generated part names all that the code has", () => {
     const widths = new Set(text.trimEnd().split("\n").map((line) => line.length));
     assertEquals(widths.size, 1, `the columns of ${part} are aligned`);
   }
-});
-
-Deno.test("helpEntries() reads help that was wrapped to any width", () => {
-  const wide =
-    "Usage: x\n\nOptions:\n  --json      for machines\n  -h, --help  this text\n\nMore.\n";
-  const narrow = "Usage: x\n\nOptions:\n  --json      for\n              machines\n" +
-    "  -h, --help\n              this text\n";
-  const entries = [
-    { term: "--json", meaning: "for machines" },
-    { term: "-h, --help", meaning: "this text" },
-  ];
-  assertEquals(helpEntries(wide, "Options"), entries);
-  assertEquals(helpEntries(narrow, "Options"), entries);
-  assertEquals(helpEntries(wide, "Arguments"), []);
 });
