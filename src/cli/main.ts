@@ -1,7 +1,7 @@
 /**
  * The command line, from what was typed to the exit code. May import: all of cli/.
  *
- * Exit codes: 0 done or stopped, 1 a failure, 2 what the user typed or configured.
+ * Exit codes are listed in cli/topics.
  * @module
  */
 import { exitCode, LiveError } from "../base/errors.ts";
@@ -14,6 +14,7 @@ import { print, writeStderr } from "./log.ts";
 import { replicate } from "./replicate.ts";
 import { checkSecretFile } from "./secrets.ts";
 import { topicText } from "./topics.ts";
+import { errorText } from "./usage.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs the command line to its end; returns the exit code. */
@@ -22,7 +23,8 @@ export async function main(args: readonly string[]): Promise<number> {
     return await run(parseArguments(args, columnsOf(Deno.stdout)));
   } catch (error) {
     if (!(error instanceof LiveError)) throw error;
-    writeStderr(`litestream-live: ${error.message}\n`);
+    const columns = Deno.stderr.isTerminal() ? columnsOf(Deno.stderr) : undefined;
+    writeStderr(errorText(error.message, columns));
     return exitCode(error.code);
   }
 }

@@ -121,7 +121,10 @@ export const TOPICS = {
     entries: () =>
       METRICS.map(({ name, type, unit, labels, sentence }) => ({
         term: name,
-        texts: [`${type}, ${unit}; labels: ${labels.join(", ") || "none"}`, sentence],
+        texts: [
+          `${type}${unit === "1" ? "" : `, ${unit}`}; labels: ${labels.join(", ") || "none"}`,
+          sentence,
+        ],
       })),
   },
   "endpoints": { sentence: "every HTTP request a node answers", entries: endpointEntries },
@@ -171,14 +174,14 @@ export function topicText(topic: Topic, columns: number): string {
   const entries = TOPICS[topic].entries().map(({ term, texts }) =>
     [...wrap(term, "", width), ...texts.flatMap((text) => wrap(text, "    ", width))].join("\n")
   );
-  return `${entries.join("\n\n")}\n`;
+  return `${entries.join("\n\n").replaceAll("`", "")}\n`;
 }
 
 /** Lines of at most `width`, each behind `indent`; a word that is longer stands alone. */
 export function wrap(text: string, indent: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.replaceAll("`", "").split(/ (?! )/)) {
+  for (const word of text.split(/ (?! )/)) {
     const longer = line === "" ? word : `${line} ${word}`;
     if (line !== "" && indent.length + longer.length > width) {
       lines.push(indent + line.trimEnd());

@@ -3,7 +3,7 @@
  * May import: cli/topics.
  * @module
  */
-import { EXIT_CODES, TOPICS } from "./topics.ts";
+import { EXIT_CODES, MOST_COLUMNS, TOPICS, wrap } from "./topics.ts";
 
 /** After the list of commands. */
 export const MORE_HELP = `
@@ -38,7 +38,10 @@ export function complaint(message: string, command: string | undefined): string 
     .replace(/^error: /, "")
     .replace(/\n?\(Did you mean (.*)\?\)/, "; did you mean $1?")
     .replace(/^option '([^']*)' argument missing/, "$1: its value is missing")
-    .replace(/^unknown option /, "unknown flag ")
+    .replace(
+      /^unknown option ('.*')/,
+      `unknown flag $1${command === undefined ? " before the command" : ""}`,
+    )
     .replace(/^missing required argument '(.*)'/, "<$1> is missing")
     .replace(
       /^too many arguments for '.*'\. Expected (\d+).* got (\d+)\.$/,
@@ -52,6 +55,14 @@ export function complaint(message: string, command: string | undefined): string 
   return `${sentence}${sentence.endsWith("?") ? " See" : "; see"} "litestream-live help${
     command === undefined ? "" : ` ${command}`
   }"`;
+}
+
+/** A sentence for a terminal of so many columns, broken at spaces; for a file it stays one line. */
+export function errorText(message: string, columns: number | undefined): string {
+  const line = `litestream-live: ${message}`;
+  if (columns === undefined) return `${line}\n`;
+  const [first, ...others] = wrap(line, "", Math.max(40, Math.min(columns, MOST_COLUMNS)) - 2);
+  return [first, ...others.map((one) => `  ${one}`), ""].join("\n");
 }
 
 /** As Litestream's users write them; two dashes work, too. */

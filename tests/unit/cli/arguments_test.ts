@@ -1,5 +1,6 @@
 import { commandWords, parseArguments } from "../../../src/cli/arguments.ts";
 import { TOPICS } from "../../../src/cli/topics.ts";
+import { errorText } from "../../../src/cli/usage.ts";
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 
 function help(...args: string[]): string {
@@ -55,6 +56,7 @@ Deno.test("parseArguments() says in one sentence what is wrong and which help to
       "replicate -config",
       '-config <file>: its value is missing; see "litestream-live help replicate"',
     ],
+    ["-config x", 'unknown flag "-config" before the command; see "litestream-live help"'],
     ["copy", '<url> is missing; see "litestream-live help copy"'],
     ["version x y", '2 arguments, at most 0; see "litestream-live help version"'],
     [
@@ -68,4 +70,14 @@ Deno.test("parseArguments() says in one sentence what is wrong and which help to
     assertEquals((error as Error).message, sentence);
   }
   assertThrows(() => parseArguments(["help", "zzzzzz"]), /write one of replicate, /);
+});
+
+Deno.test("errorText() is one line in a file, and broken at spaces on a terminal", () => {
+  const message = "one ".repeat(40).trim();
+  assertEquals(errorText(message, undefined), `litestream-live: ${message}\n`);
+  for (const [columns, most] of [[20, 40], [80, 80], [1000, 100]] as const) {
+    const text = errorText(message, columns);
+    assert(text.trimEnd().split("\n").every((line) => line.length <= most), `${columns}`);
+    assertEquals(text.replace(/\n {2}/g, " "), `litestream-live: ${message}\n`);
+  }
 });
