@@ -120,7 +120,8 @@ export async function* askLines(
 function unreachable({ url, settings }: NodeAddress, error: unknown): LiveError {
   const reason = messageOf(error).replace(/^.*?url \([^)]*\):? ?/s, "");
   const said = explainTls(reason, settings ?? FLAGS) ??
-    `${reason.replace("client error (Connect): ", "")}; is it running, and is this its addr?`;
+    reason.replace("client error (Connect): ", "")
+      .replace(/refused.*$/s, "$&; is it running, and is this its addr?");
   return new LiveError("upstream", `No node answers at ${url}: ${said}`);
 }
 
