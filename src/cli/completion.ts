@@ -166,7 +166,8 @@ complete -F _litestream_live ${PROGRAM}
 /** What completes a value, as _arguments of zsh wants it. */
 function zshAction(word: Word): string {
   if (isFile(word)) return "_files";
-  return word.choices.length > 0 ? `(${word.choices.join(" ")})` : " ";
+  // Nothing to choose from is "( )": a lone space would keep flags from being completed there, too.
+  return `(${word.choices.join(" ") || " "})`;
 }
 
 /** In the explanations of _arguments and _describe. */

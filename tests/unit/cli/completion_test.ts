@@ -85,6 +85,38 @@ for (const shell of ["zsh", "fish"] as const) {
   });
 }
 
+Deno.test({
+  name: "fish completes commands, flags, files and choices",
+  ignore: !await works("fish"),
+  async fn() {
+    const cwd = await Deno.makeTempDir({ prefix: "litestream-live-" });
+    try {
+      await Deno.writeTextFile(`${cwd}/a.yml`, "");
+      await Deno.writeTextFile(`${cwd}/script`, completionScript("fish", WORDS));
+      const cases: [line: string, offered: string[]][] = [
+        ["doc", ["doctor"]],
+        ["databases -no", ["-no-expand-env"]],
+        ["databases -config a", ["a.yml"]],
+        ["databases --config a", ["a.yml"]],
+        ["wait -for ", ["applied", "durable", "received"]],
+        ["wait --for=d", ["--for=durable"]],
+        ["help exit", ["exit-codes"]],
+      ];
+      for (const [line, wanted] of cases) {
+        const command = `source script; complete -C 'litestream-live ${line}'`;
+        const env = { HOME: cwd };
+        const { stdout } = await run("fish", ["--no-config", "-c", command], { cwd, env });
+        const words = stdout.split("\n").filter((one) => one !== "").map((one) =>
+          one.split("\t")[0]
+        );
+        assertEquals(words.sort(), wanted, line);
+      }
+    } finally {
+      await Deno.remove(cwd, { recursive: true });
+    }
+  },
+});
+
 Deno.test("completionScript() has every command and flag, whatever is added", () => {
   const odd = {
     name: "promote",
@@ -96,7 +128,7 @@ Deno.test("completionScript() has every command and flag, whatever is added", ()
     bash: ["promote) flags=' -to-epoch -help'", "promote:-to-epoch)"],
     zsh: [
       String.raw`'promote:it'\''s "$HOME" \[x\]\: a\\b'`,
-      String.raw`"$shown"'to-epoch=[don'\''t]:epoch: '`,
+      String.raw`"$shown"'to-epoch=[don'\''t]:epoch:( )'`,
     ],
     fish: [String.raw`-a promote -d 'it\'s "$HOME" [x]: a\\b'`, "-o to-epoch -l to-epoch -x"],
   };
