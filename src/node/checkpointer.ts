@@ -20,6 +20,7 @@ import {
 import { SLOT } from "../wal/wal_index.ts";
 import type { Counters } from "./counters.ts";
 import type { DatabaseHandle } from "./handle.ts";
+import { lend, type Lender } from "./lending.ts";
 import { lockHolders, READER_BYTES } from "./proc_locks.ts";
 
 /** After a pass that a reader's mark held up: twice as long each time, from the first to the last. */
@@ -32,6 +33,8 @@ const HEADER_PATIENCE_MS = 10_000;
 const STALL_MS = 3000;
 /** So is a log this many times as long as the hard limit, if a reader holds it up. */
 const TOO_LONG = 4;
+/** And from here on, others may checkpoint it, too: a backup that is in the way waits for just that. */
+const LEND_AT = 2;
 
 /** What the primary that is checkpointed does. */
 export interface Checkpointed {
@@ -58,6 +61,9 @@ export class Checkpointer {
   #backOffUntil = 0;
   #backOffMs = 0;
   #heldUpBy: string | undefined;
+  /** Of this log, a pass was held up by a reader's mark. */
+  #cutShort = false;
+  #lentAt: number | undefined;
   /** nBackfill as our last pass left it: a log with more was checkpointed by somebody else. */
   backfilled: number;
 
@@ -86,13 +92,28 @@ export class Checkpointer {
   /** Why the log grows, a sentence; undefined while all is well. */
   trouble(): string | undefined {
     const { mxFrame, backfilled } = this.#primary.log;
-    const ms = this.#env.clock.monotonic() - (this.#startedAt ?? Infinity);
+    const now = this.#env.clock.monotonic();
+    const ms = now - (this.#lentAt ?? this.#startedAt ?? Infinity);
+    if (ms > STALL_MS && this.#lentAt !== undefined) {
+      return `another process has been in a checkpoint for ${Math.round(ms / 1000)} s`;
+    }
     if (ms > STALL_MS) {
       return `a checkpoint has not ended for ${Math.round(ms / 1000)} s: is the disk hanging?`;
     }
     const tooLong = this.#limits.hard > 0 && mxFrame > TOO_LONG * this.#limits.hard;
     if (!tooLong || this.#heldUpBy === undefined || backfilled === mxFrame) return undefined;
     return `the log has ${mxFrame} frames: ${this.#heldUpBy} is in the way`;
+  }
+
+  /** The log began anew. */
+  restarted(): void {
+    this.backfilled = 0;
+    this.#cutShort = false;
+  }
+
+  /** Others may restart the log: then all its commits are counted. */
+  get isLent(): boolean {
+    return this.#lentAt !== undefined;
   }
 
   async #checkpoint(): Promise<void> {
@@ -102,6 +123,36 @@ export class Checkpointer {
       goesOn = await this.#pass();
     }
     if (goesOn && mayTakeWriteLock(primary.log, this.#limits)) await this.#catchUp();
+    const { hard } = this.#limits;
+    const isLong = hard > 0 && primary.log.mxFrame > LEND_AT * hard;
+    if (isLong && this.#cutShort && !primary.isLost) await this.#lend();
+  }
+
+  #lender(): Lender {
+    const primary = this.#primary;
+    return {
+      handle: primary.handle,
+      get last() {
+        return primary.last;
+      },
+      get isLost() {
+        return primary.isLost;
+      },
+      consume: () => primary.consume(),
+      readOn: (last) => this.#readOn(last),
+      letGo: () => this.backfilled = primary.last,
+    };
+  }
+
+  /** A reader is in the way that may only go for a checkpoint of its own. */
+  async #lend(): Promise<void> {
+    this.#lentAt = this.#env.clock.monotonic();
+    try {
+      await lend(this.#lender(), this.#env.clock);
+      if (!this.#primary.isLost) this.backfilled = this.#primary.handle.backfilled();
+    } finally {
+      this.#lentAt = undefined;
+    }
   }
 
   /**
@@ -134,7 +185,10 @@ export class Checkpointer {
     }
     // A mark as old as the running transaction is normal; one that lets nothing through is not.
     const stuck = this.backfilled === before && before < this.#primary.log.mxFrame;
-    if (stuck) return this.#heldUp("a reader's mark");
+    if (stuck) {
+      this.#cutShort = true;
+      return this.#heldUp("a reader's mark");
+    }
     this.#backOffMs = 0;
     this.#heldUpBy = undefined;
     return true;

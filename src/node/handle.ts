@@ -3,13 +3,16 @@
  * held for as long as it is open. The one module that opens a database. May import: base/, sqlite/,
  * wal/.
  *
- * Invariants: CKPT is held shared from open() to close() and never free in between, so nobody else
- * checkpoints (live.c upgrades it in place for our worker); control runs no SQL after open(); the
- * database file has no second descriptor in this process.
+ * Invariants: CKPT is held shared from open() to close() and never free in between, but while it is lent
+ * (node/lending), so nobody else checkpoints (live.c upgrades it in place for our worker, which does
+ * nothing while it is lent); control runs no SQL after open(); the database file has no second
+ * descriptor in this process.
  * @module
  */
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/env.ts";
 import { codeOf, LiveError } from "../base/errors.ts";
+import type { ShmLock } from "../base/io.ts";
 import { type CheckpointResult, Connection } from "../sqlite/connection.ts";
 import { unsafeFilesystem } from "../sqlite/filesystem.ts";
 import { SqliteFile } from "../sqlite/file.ts";
@@ -45,6 +48,8 @@ export class DatabaseHandle {
   readonly #shm: SqliteShm;
   readonly #walPath: Uint8Array<ArrayBuffer>;
   readonly #walInode: bigint;
+  /** Undefined while it is lent. */
+  #checkpointLock: ShmLock | undefined;
   #working: Promise<unknown> | undefined;
   #closed = false;
 
@@ -58,6 +63,7 @@ export class DatabaseHandle {
     if (checkpointLock === undefined) {
       throw new LiveError("busy", `Another process is checkpointing "${path}"`);
     }
+    this.#checkpointLock = checkpointLock;
     let worker: Connection | undefined;
     try {
       worker = openWorker(path);
@@ -139,7 +145,7 @@ export class DatabaseHandle {
 
   /** One checkpoint on the worker's thread; undefined if the worker is at work already. */
   async checkpoint(mode: "passive" | "truncate"): Promise<CheckpointResult | undefined> {
-    if (this.#working !== undefined) return undefined;
+    if (this.#working !== undefined || this.isLent) return undefined;
     const work = this.#worker.checkpoint(mode);
     this.#working = work;
     try {
@@ -151,7 +157,7 @@ export class DatabaseHandle {
 
   /** A read by the worker, which recovers the wal-index if it is broken. False if it cannot now. */
   async recover(): Promise<boolean> {
-    if (this.#working !== undefined) return false;
+    if (this.#working !== undefined || this.isLent) return false;
     const work = this.#worker.touch(READ_SOMETHING);
     this.#working = work;
     try {
@@ -163,6 +169,32 @@ export class DatabaseHandle {
     } finally {
       this.#working = undefined;
     }
+  }
+
+  /** Gives CKPT to others until reclaim(). The worker must be at rest. See node/lending. */
+  lend(): void {
+    assert(!this.working, "the worker needs CKPT");
+    this.#checkpointLock?.[Symbol.dispose]();
+    this.#checkpointLock = undefined;
+  }
+
+  /** False if somebody checkpoints just now. @throws {LiveError} "not_ready" once closed. */
+  reclaim(): boolean {
+    this.#checkpointLock ??= this.walIndex.lock(SLOT.checkpoint, 1, "shared");
+    return !this.isLent;
+  }
+
+  get isLent(): boolean {
+    return this.#checkpointLock === undefined;
+  }
+
+  /**
+   * Another process restarts the log: it has CKPT and WRITE, as in wal_checkpoint(RESTART) and
+   * (TRUNCATE), and waits for readers. Nobody else appends frames then.
+   */
+  isRestarting(): boolean {
+    const owner = this.#shm.owner(SLOT.checkpoint);
+    return owner !== 0 && owner === this.#shm.owner(SLOT.write);
   }
 
   /** nBackfill. @throws {LiveError} "not_ready" once closed: its memory is unmapped then. */

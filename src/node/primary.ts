@@ -34,6 +34,7 @@ const LOOK_LATE_MS = 1000;
 const GIVE_UP_MS = 5000;
 /** How often the place in the log is written down while commits come. */
 const SAVE_MS = 250;
+const UNSEEN = "it began anew before it was read";
 
 export interface PrimaryParts {
   readonly options: DatabaseOptions;
@@ -201,15 +202,22 @@ export class Primary implements LocalDatabase, Checkpointed {
     }
     this.#badSince = undefined;
     const reader = this.follower.reader;
+    // Others may restart the log only while they may checkpoint it: then no commit may be missing.
+    const counted = this.#checkpointer.isLent && !reader.sameLog(header)
+      ? this.#header.change
+      : undefined;
     if (!reader.sameLog(header)) this.#restarted(header);
     else if (header.mxFrame < reader.last) throw unexpected("frames are gone");
     this.#header = header;
     if (header.mxFrame === reader.last) {
+      if (counted !== undefined && counted !== header.change) throw unexpected(UNSEEN);
       this.#lastLook = started;
       return 0;
     }
     const before = reader.last;
     const commits = this.follower.read(header.mxFrame);
+    const unseen = counted !== undefined && (counted + commits) >>> 0 !== header.change;
+    if (unseen) throw unexpected(UNSEEN);
     this.#lastLook = started;
     this.counters.commits += commits;
     this.counters.walBytes += (reader.last - before) * (this.index.pageSize + 24);
@@ -232,9 +240,9 @@ export class Primary implements LocalDatabase, Checkpointed {
       backfilled: this.#checkpointer.backfilled,
     };
     const after = { salt1: header.salt1, sequence: this.#sequence(header) };
-    if (!expectedRestart(before, after)) throw unexpected("it began anew before it was read");
+    if (!expectedRestart(before, after)) throw unexpected(UNSEEN);
     this.follower.begin(header);
-    this.#checkpointer.backfilled = 0;
+    this.#checkpointer.restarted();
     this.counters.logRestarts++;
     this.#env.log.debug("log restarted by the application", { frames: before.last });
     this.#header = header;

@@ -51,6 +51,7 @@ const SYMBOLS = {
   // sqlite3_file*, region, extend, void**
   live_shm_map: { parameters: ["pointer", "i32", "i32", "buffer"], result: "i32" },
   // sqlite3_file*, slot, n, flags
+  live_shm_owner: { parameters: ["pointer", "i32" /* slot */], result: "i32" },
   live_shm_lock: { parameters: ["pointer", "i32", "i32", "i32"], result: "i32" },
   live_shm_barrier: { parameters: ["pointer"], result: "void" },
   live_fs_type: { parameters: ["buffer" /* path */], result: "i64" },

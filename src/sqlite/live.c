@@ -88,6 +88,22 @@ LIVE_API int live_shm_map(sqlite3_file *f, int region, int extend, void **p){
 LIVE_API int live_shm_lock(sqlite3_file *f, int slot, int n, int flags){
   return f->pMethods->xShmLock(f, slot, n, flags);
 }
+/*
+** PID of another process that holds this slot exclusively; 0 if none does, or -1 if it has no PID here.
+** By the descriptor that SQLite has: closing one of our own would drop all locks of this process.
+*/
+LIVE_API int live_shm_owner(sqlite3_file *f, int slot){
+  unixFile *p = (unixFile*)f;
+  struct flock lock;
+  if( p->pShm==0 || p->pShm->pShmNode->hShm<0 ) return 0;
+  memset(&lock, 0, sizeof(lock));
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = UNIX_SHM_BASE+slot;
+  lock.l_len = 1;
+  if( osFcntl(p->pShm->pShmNode->hShm, F_GETLK, &lock) || lock.l_type==F_UNLCK ) return 0;
+  return lock.l_pid>0 ? (int)lock.l_pid : -1;
+}
 LIVE_API void live_shm_barrier(sqlite3_file *f){ f->pMethods->xShmBarrier(f); }
 
 /* sqlite3_db_config is variadic, which FFI cannot call on every platform. */

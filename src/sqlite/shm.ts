@@ -79,6 +79,12 @@ export class SqliteShm implements WalIndexMemory {
     return lock;
   }
 
+  /** PID of another process that holds `slot` exclusively; 0: none does, -1: one without a PID here. */
+  owner(slot: number): number {
+    this.#open();
+    return this.#sqlite.live_shm_owner(this.#file, slot);
+  }
+
   #open(): void {
     if (!this.#closed) return;
     throw new LiveError(

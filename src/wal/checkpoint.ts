@@ -4,7 +4,7 @@
  *
  * The one invariant they guard: every frame <= nBackfill has been read, or the log is pinned. A log
  * can restart only at mxFrame == nBackfill, and only a holder of CKPT (we) raises nBackfill; so no
- * frame is overwritten before it was read.
+ * frame is overwritten before it was read. While CKPT is lent, node/lending guards it.
  * @module
  */
 

@@ -1,6 +1,6 @@
 /**
  * Several writers of the system's SQLite at full speed, our primary that checkpoints for them, a
- * replica, readers of both: `main.ts [--minutes M] [--writers N] [--pause MS] [--litestream PROGRAM]`.
+ * replica, readers of both: `main.ts [--minutes M] [--writers N] [--pause MS] [--litestream PROGRAM [--truncate-page-n N]]`.
  * With --litestream, Litestream 0.5 backs the same database up meanwhile, and its backup is compared.
  * Says what was shown; a run without a finding proves no more than itself.
  * May import: tests/support, scripts/tools.
@@ -39,6 +39,8 @@ interface Options {
   readonly writers: number;
   readonly pauseMs: number;
   readonly litestream?: string;
+  /** Its own limit for the log, in pages; what it has by itself if 0. */
+  readonly truncatePages: number;
 }
 
 function parse(args: readonly string[]): Options {
@@ -54,6 +56,7 @@ function parse(args: readonly string[]): Options {
     seconds: 60 * number("--minutes", 1),
     writers: number("--writers", 3),
     pauseMs: number("--pause", 0),
+    truncatePages: number("--truncate-page-n", 0),
     ...(litestream === undefined ? {} : { litestream }),
   };
 }
@@ -68,7 +71,7 @@ async function stress(scope: Scope, options: Options): Promise<number> {
   await scope.start("replica", replicaOf(copy, primary, source));
   const backup = options.litestream === undefined
     ? undefined
-    : await startBackup(scope, options.litestream, source);
+    : await startBackup(scope, options.litestream, source, options.truncatePages);
   const worker = (role: string, path: string, pause: number): Child =>
     scope.own(
       new Child({
@@ -109,10 +112,16 @@ async function stress(scope: Scope, options: Options): Promise<number> {
   return tell(reports, { frames, integrity, ...counters });
 }
 
-async function startBackup(scope: Scope, program: string, source: string): Promise<Child> {
+async function startBackup(
+  scope: Scope,
+  program: string,
+  source: string,
+  truncatePages: number,
+): Promise<Child> {
   const config = `${scope.folder}/litestream.yml`;
   const replica = `      - type: file\n        path: ${scope.folder}/backup\n`;
-  await Deno.writeTextFile(config, `dbs:\n  - path: ${source}\n    replicas:\n${replica}`);
+  const limit = truncatePages === 0 ? "" : `    truncate-page-n: ${truncatePages}\n`;
+  await Deno.writeTextFile(config, `dbs:\n  - path: ${source}\n${limit}    replicas:\n${replica}`);
   return scope.own(new Child({ program, args: ["replicate", "-config", config] }));
 }
 

@@ -77,6 +77,12 @@ class FaultHandle implements Handle {
     }
   }
 
+  // Nobody else checkpoints here: the lock is never lent.
+  readonly isLent = false;
+  lend(): void {}
+  reclaim = (): boolean => true;
+  isRestarting = (): boolean => false;
+
   pageCountOf(header: WalIndexHeader): number {
     if (header.pageCount > 0) return header.pageCount;
     return Math.floor(this.#database.size / this.pageSize);

@@ -1,0 +1,76 @@
+/**
+ * Lends the checkpoint lock for a moment. A backup that stands in a read transaction (Litestream) is in
+ * the way of every checkpoint of ours, and ends that transaction only for a checkpoint of its own, which
+ * our lock refuses: the log would grow for ever. So others get their turn while a reader holds us up.
+ * May import: base/, wal/, node/handle.
+ *
+ * Invariant: no frame is lost unseen. The log is pinned while CKPT is lent; the pin is let go only while
+ * another process holds CKPT and WRITE, when all frames are read and backfilled: nobody can append then.
+ * Should that process be two, a writer and a checkpointer, `change` of the header tells whether all
+ * commits were read (node/primary).
+ * @module
+ */
+import type { Clock } from "../base/env.ts";
+import type { ShmLock } from "../base/io.ts";
+import type { DatabaseHandle } from "./handle.ts";
+
+/** Longer than the second in which a backup looks whether a checkpoint is due. */
+const LENT_MS = 1200;
+/** Between looks for somebody who restarts the log: writers wait for us so long. */
+const LOOK_MS = 5;
+/** Who restarts the log waits for us. */
+const SOON_MS = 1;
+
+export interface Lender {
+  readonly handle: DatabaseHandle;
+  /** Last frame read. */
+  readonly last: number;
+  readonly isLost: boolean;
+  /** Reads what was committed. @throws {LiveError}. */
+  consume(): void;
+  /** Reads up to frame `last`, which is committed. @throws {LiveError}. */
+  readOn(last: number): Promise<void>;
+  /** The log may restart from now on: all of it is backfilled and read. */
+  letGo(): void;
+}
+
+/** Lends CKPT for a second; resolves once it is ours again, or the opening is over. */
+export async function lend(lender: Lender, clock: Clock): Promise<void> {
+  const { handle } = lender;
+  const first = handle.walIndex.pin();
+  if (first === undefined) return;
+  let pin: ShmLock | undefined = first;
+  handle.lend();
+
+  try {
+    const until = clock.monotonic() + LENT_MS;
+    while (!lender.isLost && clock.monotonic() < until && handle.isLent) {
+      if (!handle.isRestarting()) {
+        if (pin === undefined) break; // it has restarted the log, or given up
+        await clock.sleep(LOOK_MS);
+        continue;
+      }
+      if (pin !== undefined && isDone(lender)) {
+        lender.letGo();
+        pin[Symbol.dispose]();
+        pin = undefined;
+      }
+      await clock.sleep(SOON_MS);
+    }
+    while (!lender.isLost && !handle.reclaim()) {
+      pin ??= handle.walIndex.pin();
+      await clock.sleep(LOOK_MS);
+    }
+    if (!lender.isLost) await lender.readOn(handle.backfilled());
+  } finally {
+    pin?.[Symbol.dispose]();
+  }
+}
+
+/** Who restarts the log has nothing to wait for but our pin. */
+function isDone(lender: Lender): boolean {
+  lender.consume();
+  if (lender.isLost) return false;
+  const header = lender.handle.walIndex.header();
+  return header?.mxFrame === lender.last && lender.handle.backfilled() === lender.last;
+}
