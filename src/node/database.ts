@@ -288,15 +288,16 @@ export class Database implements Waited {
     return this.#primary?.position ?? this.#replica?.position;
   }
 
+  /** Waited. */
+  ancestors = (epoch: Epoch): readonly Position[] => this.#history.lineage(epoch).ancestors;
+
   /** Waited. A primary makes histories: one that it is not in is over. */
   isPast(epoch: Epoch): boolean {
     return this.#primary !== undefined || this.#past.includes(epoch);
   }
 
   /** Waited. */
-  replicas(): readonly DownstreamStatus[] {
-    return this.downstreams.status();
-  }
+  replicas = (): readonly DownstreamStatus[] => this.downstreams.status();
 
   #moved(): void {
     const epoch = this.#primary?.position.epoch ?? this.#replica?.position?.epoch;

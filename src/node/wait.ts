@@ -1,10 +1,12 @@
 /**
  * Waiting until a transaction is here, or at so many replicas: read-your-writes and semi-synchronous
  * acknowledgement. It always ends: with what was wanted, by its time, or because the history in which
- * the transaction was named is over. May import: base/, node/status.
+ * the transaction was named is over. One that a promoted node took over is in the new history, too. May
+ * import: base/, node/status.
  * @module
  */
 import type { Env } from "../base/env.ts";
+import { placeIn } from "../base/lineage.ts";
 import type { Epoch, Position, Txid } from "../base/types.ts";
 import type { Waiters } from "../base/waiters.ts";
 import type { DownstreamStatus } from "./status.ts";
@@ -12,9 +14,14 @@ import type { DownstreamStatus } from "./status.ts";
 export const STAGES = ["received", "durable", "applied"] as const;
 export type Stage = typeof STAGES[number];
 
+interface Target {
+  readonly epoch?: Epoch;
+  readonly txid: Txid;
+}
+
 export interface WaitRequest {
   /** Without an epoch: in whatever history there is. Absent: what is newest when it begins. */
-  readonly target?: { readonly epoch?: Epoch; readonly txid: Txid };
+  readonly target?: Target;
   readonly timeoutMs: number;
   /** Of this node's replicas; absent: this node itself. */
   readonly replicas?: { readonly count: number; readonly stage: Stage };
@@ -34,6 +41,8 @@ export interface Waited {
   readonly moves: Waiters;
   /** What is committed and readable here now. */
   newest(): Position | undefined;
+  /** What the history of newest() goes on from (base/lineage). */
+  ancestors(epoch: Epoch): readonly Position[];
   /** True if that history is over for good. */
   isPast(epoch: Epoch): boolean;
   replicas(): readonly DownstreamStatus[];
@@ -50,6 +59,7 @@ export async function waitFor(
   for (;;) {
     const position = database.newest();
     target ??= position === undefined ? undefined : { txid: position.txid };
+    if (position !== undefined) target = here(target, position, database);
     const answer = {
       ...(position && { position }),
       ...(request.replicas && { replicas: countOf(database, request, position, target) }),
@@ -61,6 +71,17 @@ export async function waitFor(
     if (signal.aborted || env.clock.monotonic() >= until) return { result: "timeout", ...answer };
     await database.moves.wait(signal, until);
   }
+}
+
+/** Where the wanted transaction is in the history that there is now, if it is in it. */
+function here(
+  target: Target | undefined,
+  { epoch }: Position,
+  database: Waited,
+): Target | undefined {
+  if (target?.epoch === undefined || target.epoch === epoch) return target;
+  const ancestors = database.ancestors(epoch);
+  return placeIn({ epoch: target.epoch, txid: target.txid }, { epoch, ancestors }) ?? target;
 }
 
 function isOver(

@@ -77,6 +77,12 @@ scopedTest("promote: siblings and their replicas go on by delta", async (scope) 
     await assertNoRepairs(node);
     assertEquals((await node.database()).counters.givenUp, 0);
   }
+  for (const [node, path] of [[next, paths.next], [last, paths.last]] as const) {
+    const wait = async (txid: string): Promise<number> =>
+      (await node.getText(`/wait?${new URLSearchParams({ path, txid, timeout: "5s" })}`)).status;
+    assertEquals(await wait(before), 200, "what was taken over is found by its old position");
+    assertEquals(await wait(`${before.split("/")[0]}/00000000ffffffff`), 409);
+  }
   const epoch = (await next.database()).epoch;
 
   // A second promotion in the row: who follows goes on, and the epochs before are known.

@@ -17,11 +17,15 @@ class Fixture {
   readonly stop = new AbortController();
   position: Position | undefined = at(5);
   past: readonly Epoch[] = [];
+  parents: readonly Position[] = [];
   looks = 0;
 
   newest(): Position | undefined {
     this.looks++;
     return this.position;
+  }
+  ancestors(): readonly Position[] {
+    return this.parents;
   }
   isPast(epoch: Epoch): boolean {
     return this.past.includes(epoch);
@@ -161,4 +165,16 @@ Deno.test("waitFor() without a txid means what was newest when it began", async 
   fixture.report("a", 5, 5);
   await settle();
   assertEquals(held.answer, { result: "ok", position: at(50), replicas: 1 });
+});
+
+Deno.test("waitFor() finds what a promoted node took over, and tells what it did not", async () => {
+  const fixture = new Fixture();
+  const [taken, lost] = [fixture.wait({ target: at(7) }), fixture.wait({ target: at(8) })];
+  await settle();
+  fixture.past = [EPOCH];
+  fixture.parents = [at(7)]; // it was promoted with the transaction 7 of the old epoch
+  fixture.move(at(7, NEXT));
+  await settle();
+  assertEquals(taken.answer, { result: "ok", position: at(7, NEXT) });
+  assertEquals(lost.answer, { result: "epoch-changed", position: at(7, NEXT) });
 });
