@@ -37,6 +37,7 @@ export interface Lender {
 /** Lends CKPT for a second; resolves once it is ours again, or the opening is over. */
 export async function lend(lender: Lender, clock: Clock): Promise<void> {
   const { handle } = lender;
+  if (handle.working) return; // a recovery, which needs CKPT
   const first = handle.walIndex.pin();
   if (first === undefined) return;
   let pin: ShmLock | undefined = first;
