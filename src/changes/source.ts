@@ -53,6 +53,12 @@ export interface ChangeSource {
    */
   changes(request: ChangesRequest, signal: AbortSignal): AsyncIterable<Bytes>;
 
+  /** Of several upstreams: the one that is followed. */
+  readonly name?: { readonly url: string; readonly path: string };
+
+  /** A new attempt begins: of several upstreams another one may be chosen. */
+  renew?(): void;
+
   /** Yields a hello record, then hashes records. @throws {LiveError} "not_ready". */
   hashes(request: HashesRequest, signal: AbortSignal): AsyncIterable<Bytes>;
 

@@ -277,20 +277,26 @@ function readUpstream(
   ownPath: string,
   surroundings: Surroundings,
 ): UpstreamOptions {
-  const { url, path: inUrl } = section.read("url", parseUpstreamUrl)!;
   const path = section.read("path", absolutePath);
-  if (path !== undefined && inUrl !== undefined && path !== inUrl) {
-    throw section.problem("path", "is not the path in url; remove one of the two");
+  const all = section.readAll("url", parseUpstreamUrl).map(({ url, path: inUrl }) => {
+    if (path !== undefined && inUrl !== undefined && path !== inUrl) {
+      throw section.problem("path", "is not the path in url; remove one of the two");
+    }
+    return { url, path: path ?? inUrl ?? ownPath };
+  });
+  const [first, ...others] = all;
+  if (new Set(all.map(({ url, path }) => url + path)).size < all.length) {
+    throw section.problem("url", "names one database twice; remove one of the two");
   }
   const { token, file } = readToken(section, "token", surroundings);
-  if (section.has("ca") && !url.startsWith("https:")) {
+  if (section.has("ca") && !all.some(({ url }) => url.startsWith("https:"))) {
     throw section.problem("ca", "is for https, and url is http; write https:// or remove the line");
   }
   const ca = section.read("ca", (text) => secretPath(text, "ca", surroundings));
   const compression = section.read("compression", (text) => parseChoice(text, COMPRESSIONS));
   return {
-    url,
-    path: path ?? inUrl ?? ownPath,
+    ...first!,
+    ...(others.length > 0 && { others }),
     ...(compression !== undefined && compression !== "auto" && { compression }),
     ...(token !== undefined && { token }),
     ...(file !== undefined && { tokenFile: file }),

@@ -60,7 +60,7 @@ export async function examine(
     lookAtPlace(seen, database, machine, add);
     lookAtUse(seen, add);
     lookAtLog(seen, database, add);
-    await lookAtUpstream(database, seen, version, machine, add);
+    await lookAtUpstreams(database, seen, version, machine, add);
     lookAtState(running, database, add);
   }
   return { version, config, findings, ok: findings.every(({ level }) => level !== "bad") };
@@ -256,6 +256,39 @@ function lookAtLog({ log, oldest, header }: Inspection, database: DatabaseOption
       `${text}; ${reader}`,
       `End the transaction of ${who}: it holds the log up.`,
     );}
+}
+
+/** Of a list, one that is away is worth a note, as long as another one answers. */
+async function lookAtUpstreams(
+  database: DatabaseOptions,
+  seen: Inspection,
+  version: string,
+  machine: Machine,
+  add: Add,
+): Promise<void> {
+  const { upstream } = database;
+  if (upstream?.others === undefined) {
+    return await lookAtUpstream(database, seen, version, machine, add);
+  }
+  const all = [upstream, ...upstream.others];
+  const failing = new Set<string>();
+  for (const { url, path } of all) {
+    const noted: Add = (what, level, text, action) => {
+      if (level !== "bad") return add(what, level, text, action);
+      failing.add(`${url}${path}`);
+      add(what, "note", text);
+    };
+    await lookAtUpstream(
+      { ...database, upstream: { ...upstream, url, path } },
+      seen,
+      version,
+      machine,
+      noted,
+    );
+  }
+  if (failing.size < all.length) return;
+  const action = `Start one of ${[...failing].join(", ")}, or correct upstream.url.`;
+  add("upstream", "bad", "none of them can be followed", action);
 }
 
 async function lookAtUpstream(

@@ -36,6 +36,8 @@ export interface ConfigKey {
   readonly unit?: string;
   /** As one would write it. Absent: nothing, or what `help` says. */
   readonly default?: string;
+  /** A list of such values is fine, too. */
+  readonly list?: true;
   /** Of the map it stands in, if that is there at all. */
   readonly required?: true;
   /** A value that is fine, as one would write it. */
@@ -178,10 +180,11 @@ export const KEYS: readonly ConfigKey[] = [
   {
     name: "dbs[].upstream.url",
     type: "url",
+    list: true,
     required: true,
     example: "http://$PRIMARY_HOSTNAME:9090",
     help: "The node to follow, http or https; a database with an upstream is a replica, one " +
-      "without is a primary.",
+      "without is a primary. A list is tried in its order, and whoever was promoted is preferred.",
   },
   {
     name: "dbs[].upstream.path",

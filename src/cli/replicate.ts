@@ -9,6 +9,8 @@ import { HttpSource } from "../http/client.ts";
 import { type Credentials, Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
 import { Node } from "../node/node.ts";
+import type { UpstreamName } from "../node/history_file.ts";
+import { type Candidate, Upstreams } from "../node/upstreams.ts";
 import { LIMIT_DEFAULTS, type ListenAddress, type NodeOptions } from "../node/options.ts";
 import { Application } from "./application.ts";
 import { hasOpenBind, type LoadedConfig } from "./config.ts";
@@ -61,9 +63,20 @@ export async function replicate(loaded: LoadedConfig, load: () => LoadedConfig):
 
 function connectWith(secrets: Secrets): Connect {
   return (upstream, env, onChain) => {
-    const { url, path, compression = "auto" } = upstream;
-    const access = secrets.accessOf(upstream);
-    return new HttpSource({ url, path, compression, access, onChain }, env);
+    const { others, compression = "auto" } = upstream;
+    const sourceOf = ({ url, path }: UpstreamName, isAsked: () => boolean): HttpSource => {
+      const access = secrets.accessOf({ ...upstream, url });
+      const told = (ids: readonly string[]): void => onChain(ids, isAsked());
+      return new HttpSource({ url, path, compression, access, onChain: told }, env);
+    };
+    if (others === undefined) return sourceOf(upstream, () => false);
+    const isAsked = (): boolean => list.isChoosing;
+    const candidate = (name: UpstreamName): Candidate => ({
+      ...name,
+      source: sourceOf(name, isAsked),
+    });
+    const list = new Upstreams([candidate(upstream), ...others.map(candidate)], env);
+    return list;
   };
 }
 

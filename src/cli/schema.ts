@@ -72,7 +72,16 @@ function checkMap(map: YamlMap, parent: string): void {
 }
 
 function checkLeaf(node: YamlNode, name: string, place: Place): void {
-  const { type, example, required } = keyOf(name);
+  const { type, example, required, list } = keyOf(name);
+  if (list === true && node.kind === "list" && node.items.length > 0) {
+    for (const item of node.items) {
+      if (item.kind === "list") {
+        throw problemAt(item.place, name, "must be a list of single values");
+      }
+      checkLeaf(item, name, item.place);
+    }
+    return;
+  }
   const write = `write ${name.slice(name.lastIndexOf(".") + 1)}: ${example}`;
   if (isNothing(node)) {
     const what = `has no value; ${write}${required === true ? "" : ", or remove the line"}`;
@@ -134,6 +143,16 @@ export class Section {
     if (value === undefined) return undefined;
     assert(value.kind === "scalar", `checkKeys() passed ${key}`);
     return parseAt(value.place, this.#full(key), () => parse(value.text));
+  }
+
+  /** Like read(), of a key that may have a list; one value is a list of one. */
+  readAll<T>(key: string, parse: (text: string) => T): T[] {
+    const value = this.#entry(key)?.value;
+    const items = value?.kind === "list" ? value.items : value === undefined ? [] : [value];
+    return items.map((item) => {
+      assert(item.kind === "scalar", `checkKeys() passed ${key}`);
+      return parseAt(item.place, this.#full(key), () => parse(item.text));
+    });
   }
 
   /** Of an integer, or of a duration in milliseconds, in the range of cli/keys.ts. */

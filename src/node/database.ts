@@ -65,7 +65,7 @@ const RETRY_LOCAL_MS = 250;
 export type Connect = (
   upstream: UpstreamOptions,
   env: Env,
-  onChain: (ids: readonly string[]) => void,
+  onChain: (ids: readonly string[], asked: boolean) => void,
 ) => ChangeSource;
 
 /** What serves the streams of this database, and who is connected. */
@@ -146,7 +146,7 @@ export class Database implements Waited {
       options,
       files: this.#files,
       history: this.#history,
-      upstream: this.#connect(upstream, this.#env, (ids) => this.#follows(ids)),
+      upstream: this.#connect(upstream, this.#env, (ids, asked) => this.#follows(ids, asked)),
       counters,
       view: this.#view,
       changed: (state) => this.#changed(state),
@@ -350,7 +350,7 @@ export class Database implements Waited {
   }
 
   /** @throws {LiveError} "guard" if it follows itself. */
-  #follows(ids: readonly string[]): void {
+  #follows(ids: readonly string[], asked: boolean): void {
     if (ids.includes(this.#instance)) {
       const { url, path } = this.#upstream!;
       const how = ids[0] === this.#instance ? "is this very database" : "is a replica of it";
@@ -359,10 +359,10 @@ export class Database implements Waited {
         `"${this.options.path}" would follow itself: its upstream ${url}${path} ${how}, and a ` +
           "cycle has no primary; correct the `upstream` of one of them",
       );
-      this.#replica?.interrupt(error); // it may be the answer to a report, beside the stream
+      if (!asked) this.#replica?.interrupt(error); // it may be the answer to a report, beside the stream
       throw error;
     }
-    this.#followed = ids.slice(0, MAX_HOPS);
+    if (!asked) this.#followed = ids.slice(0, MAX_HOPS);
   }
 
   /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve, "guard". */

@@ -17,6 +17,8 @@ export type Compression = typeof COMPRESSIONS[number];
 export interface UpstreamOptions {
   /** Scheme, host and port only: "http://primary:9090". */
   readonly url: string;
+  /** More of them, of which one is followed (node/upstreams). */
+  readonly others?: readonly { readonly url: string; readonly path: string }[];
   /** The database's path on the upstream node, absolute. */
   readonly path: string;
   /** Of what is received; absent: "auto". */

@@ -149,7 +149,8 @@ export class Replica {
   }
 
   async #attempt(signal: AbortSignal): Promise<void> {
-    const { options, files } = this.#parts;
+    const { options, files, upstream } = this.#parts;
+    upstream.renew?.();
     dropLinked(options.path, `${files.folder}/copy`);
     const bytes = fileSize(options.path);
     if (this.#open === undefined && bytes === undefined) return await this.#firstCopy(signal);

@@ -38,7 +38,9 @@ export class Standing {
   settle(): UpstreamOptions | undefined {
     const upstream = this.upstream;
     const { promoted, fenced, left, past, demoted, ...history } = this.#history.value;
-    if (upstream !== undefined && !sameUpstream(promoted, upstream)) {
+    // Where the newer history is among the upstreams, it is found and followed.
+    const rejoins = upstream?.others !== undefined && (this.#fenced ?? fenced) !== undefined;
+    if (upstream !== undefined && (rejoins || !sameUpstream(promoted, upstream))) {
       const configured = this.#options.upstream !== undefined;
       const over = promoted ?? fenced ?? left ?? past ?? (configured ? demoted : undefined);
       if (over !== undefined) {

@@ -200,8 +200,7 @@ export class UpstreamView {
     const now = this.#env.clock.monotonic();
     const progress = this.#progressStatus(now);
     return {
-      url: this.#options.url,
-      path: this.#options.path,
+      ...nameOf(this.#source?.name ?? this.#options),
       connected: this.isConnected,
       ...(this.#epoch === undefined ? {} : { epoch: this.#epoch, txid: this.#txid }),
       lag: {
@@ -266,4 +265,8 @@ export class UpstreamView {
     const shown = { doneBytes: Math.min(done, total), totalBytes: total };
     return rate > 0 ? { ...shown, etaMs: Math.max(0, Math.round((total - done) / rate)) } : shown;
   }
+}
+
+function nameOf({ url, path }: { readonly url: string; readonly path: string }) {
+  return { url, path };
 }

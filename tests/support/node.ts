@@ -14,10 +14,10 @@ export interface DatabaseConfig {
   readonly path: string;
   /** A node, or its URL; `path` defaults to this database's. */
   readonly upstream?: {
-    readonly url: string;
+    readonly url: string | readonly string[];
     readonly path?: string;
     readonly token?: string;
-    readonly [key: string]: string | undefined;
+    readonly [key: string]: string | readonly string[] | undefined;
   };
   /** Any other key, as it stands in the YAML. */
   readonly [key: string]: unknown;

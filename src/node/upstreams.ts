@@ -1,0 +1,132 @@
+/**
+ * Several upstreams as one: who is followed is chosen anew for each attempt. All are asked where they
+ * are; of those that answer, one whose history goes on from another's (it was promoted) is preferred to
+ * that, else the first in the order of the config. May import: base/, changes/.
+ *
+ * Invariant: all requests of one attempt go to one upstream. Who would follow itself, or one of its own
+ * replicas, is told so by the connection (a cycle), and that one is passed over: all nodes may have the
+ * same list.
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import type { Env } from "../base/env.ts";
+import { LiveError } from "../base/errors.ts";
+import { type Lineage, supersedes } from "../base/lineage.ts";
+import type { Hello } from "../changes/records.ts";
+import { askHello } from "../changes/repair.ts";
+import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
+
+/** A node that hangs is passed over then. */
+const ASK_MS = 2000;
+
+export interface Candidate {
+  readonly url: string;
+  readonly path: string;
+  readonly source: ChangeSource;
+}
+
+interface Asked {
+  readonly candidate: Candidate;
+  readonly hello?: Hello;
+  readonly error?: LiveError;
+}
+
+export class Upstreams implements ChangeSource {
+  readonly #candidates: readonly [Candidate, ...Candidate[]];
+  readonly #env: Env;
+  /** Of this attempt, or of the last one. */
+  #chosen: Candidate;
+  #choosing: Promise<Candidate> | undefined;
+  #isChoosing = false;
+
+  /** `candidates` in the order of preference, at least one. */
+  constructor(candidates: readonly [Candidate, ...Candidate[]], env: Env) {
+    this.#candidates = candidates;
+    this.#chosen = candidates[0];
+    this.#env = env;
+  }
+
+  get name(): { readonly url: string; readonly path: string } {
+    return this.#chosen;
+  }
+
+  /** They are asked where they are; none is followed. */
+  get isChoosing(): boolean {
+    return this.#isChoosing;
+  }
+
+  renew(): void {
+    this.#choosing = undefined;
+  }
+
+  async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
+    const { source } = await this.#current(signal);
+    yield* source.changes(request, signal);
+  }
+
+  async *hashes(request: HashesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
+    const { source } = await this.#current(signal);
+    yield* source.hashes(request, signal);
+  }
+
+  async report(report: Report, signal: AbortSignal): Promise<void> {
+    await this.#chosen.source.report(report, signal);
+  }
+
+  /** Whoever is left behind may be any of them. */
+  async supersede(lineage: Lineage, signal: AbortSignal): Promise<void> {
+    await Promise.all(
+      this.#candidates.map(({ source }) => source.supersede?.(lineage, signal)),
+    );
+  }
+
+  #current(signal: AbortSignal): Promise<Candidate> {
+    return this.#choosing ??= this.#choose(signal);
+  }
+
+  async #choose(signal: AbortSignal): Promise<Candidate> {
+    this.#isChoosing = true;
+    const asked = await Promise.all(this.#candidates.map((one) => this.#ask(one, signal)))
+      .finally(() => this.#isChoosing = false);
+    const found = newest(asked);
+    if (found === undefined) throw noneAnswers(asked);
+    if (found !== this.#chosen) {
+      this.#env.log.info("another upstream is followed", { url: `${found.url}${found.path}` });
+    }
+    return this.#chosen = found;
+  }
+
+  async #ask(candidate: Candidate, outer: AbortSignal): Promise<Asked> {
+    const stop = new AbortController();
+    const abort = (): void => stop.abort();
+    outer.addEventListener("abort", abort, { once: true });
+    const cancel = this.#env.clock.after(ASK_MS, abort);
+    try {
+      return { candidate, hello: await askHello(candidate.source, stop.signal) };
+    } catch (error) {
+      if (!(error instanceof LiveError)) throw error;
+      return { candidate, error };
+    } finally {
+      cancel();
+      outer.removeEventListener("abort", abort);
+    }
+  }
+}
+
+function newest(asked: readonly Asked[]): Candidate | undefined {
+  let best: Asked | undefined;
+  for (const one of asked) {
+    if (one.hello === undefined) continue;
+    if (best?.hello === undefined || supersedes(one.hello, best.hello.epoch)) best = one;
+  }
+  return best?.candidate;
+}
+
+function noneAnswers(asked: readonly Asked[]): LiveError {
+  const errors = asked.flatMap(({ error }) => error ?? []);
+  const code = errors.every((error) => error.code === errors[0]?.code)
+    ? errors[0]?.code
+    : undefined;
+  const reasons = errors.map(({ message }) => message).join("; ");
+  return new LiveError(code ?? "upstream", `No upstream can be followed: ${reasons}`);
+}

@@ -1,0 +1,127 @@
+import { assertEquals, assertMatch } from "../support/assert.ts";
+import { EXECUTABLE, type LiveNode, type NodeConfig } from "../support/node.ts";
+import { runToEnd } from "../support/process.ts";
+import {
+  assertNoRepairs,
+  assertSameContent,
+  assertSamePosition,
+  assertUndisturbed,
+  primaryOf,
+  replicaOf,
+} from "../support/replication.ts";
+import { type Scope, scopedTest } from "../support/scope.ts";
+
+async function write(scope: Scope, path: string, count: number): Promise<void> {
+  await using writer = await scope.app();
+  await writer.startWriter({ path, count, pace_ms: 1 });
+  assertUndisturbed(await writer.joinWriter());
+}
+
+interface Member {
+  readonly node: LiveNode;
+  readonly path: string;
+}
+
+/** A primary and two replicas; the replicas have one list of all three. */
+async function cluster(scope: Scope): Promise<readonly [Member, Member, Member]> {
+  const paths = [];
+  for (const name of ["a", "b", "c"]) paths.push(await scope.path(`${name}/app.db`));
+  const [a, b, c] = paths as [string, string, string];
+  await write(scope, a, 200);
+  const first = await scope.start("a", primaryOf(a));
+  const second = await scope.start("b", replicaOf(b, first, a));
+  const third = await scope.start("c", replicaOf(c, first, a));
+  const url = [`${first.url}${a}`, `${second.url}${b}`, `${third.url}${c}`];
+  for (const [node, path] of [[second, b], [third, c]] as const) {
+    node.reload(sharing(path, url));
+    await node.logged(/config reloaded.*changed/);
+    await node.healthy();
+  }
+  return [{ node: first, path: a }, { node: second, path: b }, { node: third, path: c }];
+}
+
+function sharing(path: string, url: readonly string[]): NodeConfig {
+  return { dbs: [{ path, upstream: { url } }] };
+}
+
+scopedTest("a list of upstreams: who is promoted is followed without a word", async (scope) => {
+  const [a, b, c] = await cluster(scope);
+  await write(scope, a.path, 50);
+  for (const { node } of [b, c]) {
+    await assertSamePosition(a.node, node);
+    assertEquals((await node.database()).upstream?.url, a.node.url, "the first that answers");
+  }
+  await a.node.kill();
+  const { status } = await b.node.post("/promote", { path: b.path });
+  assertEquals(status, 200);
+  await write(scope, b.path, 50);
+  await assertSamePosition(b.node, c.node);
+  await assertSameContent(b.path, [c.path]);
+  await assertNoRepairs(c.node);
+  const { upstream, counters } = await c.node.database();
+  assertEquals([upstream?.url, upstream?.path], [b.node.url, b.path]);
+  assertEquals(counters.firstCopies, 0, "by delta");
+
+  // The old primary is first in the list, and answers again: it is not followed.
+  a.node.start();
+  await a.node.until("is fenced", ({ reason }) => reason?.includes("fenced") === true);
+  await c.node.kill();
+  c.node.start();
+  await c.node.healthy();
+  await write(scope, b.path, 20);
+  await assertSamePosition(b.node, c.node);
+  await assertNoRepairs(c.node);
+});
+
+scopedTest(
+  "a list of upstreams: a promoted node that was left follows by itself",
+  async (scope) => {
+    const [a, b, c] = await cluster(scope);
+    await a.node.kill();
+    await b.node.post("/promote", { path: b.path });
+    await write(scope, b.path, 20);
+    await assertSamePosition(b.node, c.node);
+    await b.node.kill();
+    await c.node.post("/promote", { path: c.path });
+    await write(scope, c.path, 20);
+    b.node.start(); // it comes back as a primary, and is told
+    await b.node.until("follows", ({ role }) => role === "replica");
+    await write(scope, c.path, 20);
+    await assertSamePosition(c.node, b.node);
+    await assertSameContent(c.path, [b.path]);
+  },
+);
+
+scopedTest(
+  "a list of upstreams: none of them answers, and the copy stays readable",
+  async (scope) => {
+    const [a, b, c] = await cluster(scope);
+    await a.node.kill();
+    await c.node.kill();
+    const { reason, readable } = await b.node.until(
+      "says why",
+      (now) => now.reason?.includes("No upstream can be followed") === true,
+    );
+    assertEquals(readable, true);
+    assertMatch(reason!, /Cannot reach .*this very database.*Cannot reach /s);
+    a.node.start();
+    await write(scope, a.path, 10);
+    await assertSamePosition(a.node, b.node);
+  },
+);
+
+scopedTest("a list of upstreams: what is wrong in it is told with its line", async (scope) => {
+  const config = `${scope.folder}/bad.yml`;
+  for (
+    const [url, complaint] of [
+      ['["http://x:1", "ftp://y:1"]', /bad\.yml:3:\d+: dbs\[\]\.upstream\.url: .*ftp/],
+      ['["http://x:1", "http://x:1"]', /upstream\.url: names one database twice/],
+      ["[]", /upstream\.url: must be one value, not a list/],
+    ] as const
+  ) {
+    await Deno.writeTextFile(config, `dbs:\n  - path: /data/db\n    upstream: {url: ${url}}\n`);
+    const { code, error } = await runToEnd(EXECUTABLE, ["replicate", "-config", config]);
+    assertEquals(code, 2);
+    assertMatch(error, complaint);
+  }
+});
