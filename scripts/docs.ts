@@ -10,6 +10,7 @@
  * @module
  */
 import { commandWords } from "../src/cli/arguments.ts";
+import { HOOK_VARIABLES } from "../src/cli/hooks.ts";
 import { keysAsMarkdown, refusedKeysAsMarkdown } from "../src/cli/keys.ts";
 import { type Endpoint, ENDPOINTS, NEEDS, type Needs } from "../src/http/endpoints.ts";
 import { METRICS } from "../src/http/metrics.ts";
@@ -23,6 +24,7 @@ const BLOCK = /(<!-- generated: ([^>]*?) -->\n)[^]*?(\n<!-- end -->)/g;
 export const GENERATED: Readonly<Record<string, () => string>> = {
   "keys": keysAsMarkdown,
   "refused keys": refusedKeysAsMarkdown,
+  "hooks": hooksAsMarkdown,
   "flags": flagsAsMarkdown,
   "exit codes": exitCodesAsMarkdown,
   "states": statesAsMarkdown,
@@ -63,6 +65,11 @@ function flagsAsMarkdown(): string {
     ]),
   ]);
   return markdownTable(["Command", "Argument or flag", "Meaning"], rows);
+}
+
+function hooksAsMarkdown(): string {
+  const rows = Object.entries(HOOK_VARIABLES).map(([name, meaning]) => [`\`${name}\``, meaning]);
+  return markdownTable(["Variable", "Meaning"], rows);
 }
 
 function statesAsMarkdown(): string {

@@ -1,6 +1,6 @@
 /**
  * `exec`: the application beside the node. It starts once every replica can be read, gets the signals
- * that are meant for it, and its exit code becomes ours. May import: base/, node/node, cli/command.
+ * that are meant for it, and its exit code becomes ours. May import: base/, node/node, cli/{command,run_command}.
  *
  * A primary is not waited for: its application may be the one that makes the database. SIGHUP is not
  * passed on: it is ours, and ends a program that does not expect it.
@@ -10,6 +10,7 @@ import type { Env } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import type { Node } from "../node/node.ts";
 import type { Command } from "./command.ts";
+import { findProgram } from "./run_command.ts";
 
 export const FORWARDED = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 /** Ctrl-C and Ctrl-\ reach every process of a terminal: passed on, they would arrive twice. */
@@ -17,7 +18,6 @@ const FROM_TERMINAL: readonly string[] = ["SIGINT", "SIGQUIT"];
 const LOOK_MS = 50;
 /** For replicas to receive what the application committed last. */
 const DRAIN_MS = 2000;
-const EXECUTABLE_BITS = 0o111;
 
 export class Application {
   readonly #command: Command;
@@ -31,8 +31,7 @@ export class Application {
     node: Pick<Node, "databases" | "drain" | "unreadable">,
     env: Env,
   ) {
-    findProgram(command.program);
-    this.#command = command;
+    this.#command = { ...command, program: findProgram("exec", command.program) };
     this.#node = node;
     this.#env = env;
   }
@@ -89,28 +88,4 @@ export class Application {
       throw new LiveError("config", `exec: cannot start "${program}": ${messageOf(error)}`);
     }
   }
-}
-
-function findProgram(program: string): void {
-  if (program.includes("/")) {
-    if (!isProgram(program)) throw missing(program, "is no file that can be executed");
-    return;
-  }
-  const places = (Deno.env.get("PATH") ?? "/usr/bin:/bin").split(":");
-  if (!places.some((place) => isProgram(`${place}/${program}`))) {
-    throw missing(program, "is in no directory of $PATH");
-  }
-}
-
-function isProgram(path: string): boolean {
-  try {
-    const { isFile, mode } = Deno.statSync(path);
-    return isFile && ((mode ?? 0) & EXECUTABLE_BITS) !== 0;
-  } catch {
-    return false;
-  }
-}
-
-function missing(program: string, what: string): LiveError {
-  return new LiveError("config", `exec: "${program}" ${what}; write its whole path`);
 }

@@ -147,9 +147,17 @@ export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
     },
     log: logOptions(options, root),
     ...(exec && { exec }),
+    ...readHooks(root),
     notes: [root, ...sections].flatMap((section) => section.notes()),
     path,
   };
+}
+
+function readHooks(root: Section): Pick<LoadedConfig, "hooks"> {
+  const onPromote = root.read("on-promote", parseCommand);
+  const onStateChange = root.read("on-state-change", parseCommand);
+  if (onPromote === undefined && onStateChange === undefined) return {};
+  return { hooks: { ...(onPromote && { onPromote }), ...(onStateChange && { onStateChange }) } };
 }
 
 function readSelfCheck(root: Section): { selfCheckBytes: number } {

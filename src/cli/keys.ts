@@ -112,6 +112,20 @@ export const KEYS: readonly ConfigKey[] = [
       "is this program's; run without a shell.",
   },
   {
+    name: "on-promote",
+    type: "command",
+    example: "/usr/local/bin/promoted",
+    help: "Run once a replica of this file has become a primary; without a shell, 30 s at most.",
+  },
+  {
+    name: "on-state-change",
+    type: "command",
+    example: "/usr/local/bin/tell-state",
+    help:
+      "Run when the role or the state of a database of this file has changed; states that end " +
+      "while it runs are not told; without a shell, 30 s at most.",
+  },
+  {
     name: "self-check-rate",
     type: "rate",
     default: "256KB/s",

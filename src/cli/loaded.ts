@@ -8,6 +8,7 @@ import type { LogLevel } from "../base/env.ts";
 import type { ListenAddress, NodeOptions } from "../node/options.ts";
 import { parseAddr } from "./address.ts";
 import { type Command, parseCommand } from "./command.ts";
+import type { HookCommands } from "./hooks.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./keys.ts";
 import { parseNamed } from "./place.ts";
 import type { Section } from "./schema.ts";
@@ -20,6 +21,8 @@ export interface LoadedConfig {
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
   /** The application to run. */
   readonly exec?: Command;
+  /** Absent: none. */
+  readonly hooks?: HookCommands;
   /** What to warn about, each with file and line. */
   readonly notes: readonly string[];
   /** The file, or "command line". */

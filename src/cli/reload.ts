@@ -52,11 +52,13 @@ async function reload({ running, node, log, load, renew }: Reloading): Promise<v
 
 /** Keys that are read once, at the start. */
 function needRestart(before: LoadedConfig, after: LoadedConfig): string[] {
-  const fixed = ({ options, log, exec }: LoadedConfig): Record<string, unknown> => ({
+  const fixed = ({ options, log, exec, hooks }: LoadedConfig): Record<string, unknown> => ({
     addr: options.addr,
     "log-level": log.level,
     "log-format": log.format,
     exec,
+    "on-promote": hooks?.onPromote,
+    "on-state-change": hooks?.onStateChange,
   });
   const [was, is] = [fixed(before), fixed(after)];
   return Object.keys(is).filter((key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]));

@@ -13,15 +13,17 @@ import type { UpstreamName } from "../node/history_file.ts";
 import { type Candidate, Upstreams } from "../node/upstreams.ts";
 import { LIMIT_DEFAULTS, type ListenAddress, type NodeOptions } from "../node/options.ts";
 import { Application } from "./application.ts";
+import { type HookCommands, Hooks } from "./hooks.ts";
 import { hasOpenBind, type LoadedConfig } from "./config.ts";
 import { openLog, writeStderr } from "./log.ts";
 import { reloader } from "./reload.ts";
+import { commandRunner, findProgram } from "./run_command.ts";
 import { Secrets, systemClient } from "./secrets.ts";
 import { VERSION } from "./version.ts";
 
 /** `load` reads the config again. Returns the exit code: the application's, if there is one. */
 export async function replicate(loaded: LoadedConfig, load: () => LoadedConfig): Promise<number> {
-  const { options, log: logOptions, notes, path, exec } = loaded;
+  const { options, log: logOptions, notes, path, exec, hooks } = loaded;
   const colours = logOptions.format === "text" && Deno.stderr.isTerminal() &&
     Deno.env.get("NO_COLOR") === undefined;
   const log = openLog({ ...logOptions, colours, write: writeStderr });
@@ -35,6 +37,7 @@ export async function replicate(loaded: LoadedConfig, load: () => LoadedConfig):
   const stop = new AbortController();
   const node = new Node(options, connectWith(secrets), VERSION, env);
   const application = exec === undefined ? undefined : new Application(exec, node, env);
+  checkHooks(hooks);
   listenToSignals(stop, application, log);
   const { addr } = options;
   const limits = options.limits ?? LIMIT_DEFAULTS;
@@ -46,6 +49,8 @@ export async function replicate(loaded: LoadedConfig, load: () => LoadedConfig):
     warnOfOpenBind(addr, credentials, log);
   }
   const stopped = node.run(stop.signal);
+  const told = hooks &&
+    new Hooks(hooks, () => node.status().databases, commandRunner(env.clock), env).run(stop.signal);
   const renew = (options: NodeOptions): Promise<void> =>
     reloadCredentials({ secrets, options, server, log });
   const reload = reloader({ running: loaded, node, log, load, renew });
@@ -57,8 +62,15 @@ export async function replicate(loaded: LoadedConfig, load: () => LoadedConfig):
   });
   const code = await application?.run(stop.signal).finally(() => stop.abort()) ?? 0;
   await stopped;
+  await told;
   log.info("stopped");
   return code;
+}
+
+function checkHooks(hooks: HookCommands = {}): void {
+  const { onPromote, onStateChange } = hooks;
+  if (onPromote !== undefined) findProgram("on-promote", onPromote.program);
+  if (onStateChange !== undefined) findProgram("on-state-change", onStateChange.program);
 }
 
 function connectWith(secrets: Secrets): Connect {

@@ -42,6 +42,8 @@ Deno.test("childrenOf() lists the keys of one level", () => {
     "auth",
     "tls",
     "exec",
+    "on-promote",
+    "on-state-change",
     "self-check-rate",
     "log-level",
     "log-format",
