@@ -7,6 +7,7 @@
 import type { Bytes, Words } from "../base/bytes.ts";
 import type { Lineage } from "../base/lineage.ts";
 import type { Epoch, Position, Txid } from "../base/types.ts";
+import type { Above, Branch } from "./tree.ts";
 
 export interface ChangesRequest {
   /** What the asker has; absent: nothing, so the first answer is a first copy. */
@@ -64,6 +65,12 @@ export interface ChangeSource {
 
   /** Tells how far the asker is; never throws, a lost report is followed by the next one. */
   report(report: Report, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Tells who follows the asker, and returns who is above the other side, nearest first; never throws.
+   * Undefined if it does not tell, as older ones.
+   */
+  tree?(branches: readonly Branch[], signal: AbortSignal): Promise<readonly Above[] | undefined>;
 
   /**
    * Tells that `lineage` may go on from the history there, which is over then; never throws. Absent

@@ -43,6 +43,7 @@ interface ReplicaJson {
   readonly durable?: string;
   readonly applied?: string;
   readonly silentMs?: number;
+  readonly replicas?: readonly ReplicaJson[];
 }
 
 const CODES = { red: 31, green: 32, yellow: 33, grey: 90 } as const;
@@ -123,8 +124,8 @@ function replicaLines(database: DatabaseJson, paint: Paint): string[] {
   const replicas = database.replicas ?? [];
   if (replicas.length === 0) return [];
   const header = ["REPLICA", "CONNECTED", "SENT", "RECEIVED", "DURABLE", "APPLIED", "HEARD"];
-  const rows = replicas.map((replica) => [
-    shown(replica.address),
+  const rows = indented(replicas).map(({ replica, depth }) => [
+    `${"  ".repeat(depth)}${shown(replica.address)}`,
     replica.connected === true ? "yes" : "no",
     shortTxid(replica.sent),
     shortTxid(replica.received),
@@ -138,6 +139,17 @@ function replicaLines(database: DatabaseJson, paint: Paint): string[] {
     return cell === "no" ? paint("red", cell) : cell;
   };
   return ["", `replicas of ${shown(database.path)}`, ...table([header, ...rows], colour)];
+}
+
+/** Replicas of replicas below them. */
+function indented(
+  replicas: readonly ReplicaJson[],
+  depth = 0,
+): { readonly replica: ReplicaJson; readonly depth: number }[] {
+  return replicas.flatMap((replica) => [
+    { replica, depth },
+    ...indented(replica.replicas ?? [], depth + 1),
+  ]);
 }
 
 function stateOf({ state: said, upstream }: DatabaseJson): string {

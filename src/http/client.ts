@@ -14,6 +14,13 @@ import { formatPosition, formatTxid } from "../base/types.ts";
 import type { Compression } from "../node/options.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
+import {
+  type Above,
+  type Branch,
+  formatBranches,
+  MAX_TREE_BYTES,
+  parseAbove,
+} from "../changes/tree.ts";
 import { COMPRESSION_HEADER, decompressed } from "./compression.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
@@ -145,6 +152,23 @@ export class HttpSource implements ChangeSource {
     }
   }
 
+  async tree(
+    branches: readonly Branch[],
+    signal: AbortSignal,
+  ): Promise<readonly Above[] | undefined> {
+    using limit = new Limit(this.#env, REPORT_LIMIT_MS, signal);
+    const body = new TextEncoder().encode(formatBranches(branches));
+    const query = { replica: this.#replica };
+    try {
+      const response = await this.#fetch(ENDPOINTS.tree.path, query, body, limit.signal);
+      return parseAbove(await beginningOf(response, MAX_TREE_BYTES));
+    } catch (error) {
+      if (!(error instanceof LiveError)) throw error;
+      this.#env.log.debug("the tree was not told", { error: error.message });
+      return undefined;
+    }
+  }
+
   async supersede({ epoch, ancestors }: Lineage, signal: AbortSignal): Promise<void> {
     using limit = new Limit(this.#env, REPORT_LIMIT_MS, signal);
     const query = { epoch, ancestors: formatAncestors(ancestors) };
@@ -240,8 +264,8 @@ export class HttpSource implements ChangeSource {
 }
 
 /** Of its body; a stranger may send without end. */
-async function beginningOf(response: Response): Promise<string> {
-  const bytes = new Uint8Array(MAX_ERROR_BYTES);
+async function beginningOf(response: Response, most = MAX_ERROR_BYTES): Promise<string> {
+  const bytes = new Uint8Array(most);
   let length = 0;
   const reader = response.body?.getReader();
   try {

@@ -149,6 +149,13 @@ export const ENDPOINTS = {
     needs: "token",
     sentence: "A replica tells how far it is (JSON).",
   },
+  tree: {
+    method: "POST",
+    path: "/v1/tree",
+    query: { path: DATABASE, protocol: PROTOCOL, replica: REPLICA },
+    needs: "token",
+    sentence: "A replica tells who follows it (JSON); the answer says whom this node follows.",
+  },
   fence: {
     method: "POST",
     path: "/v1/fence",

@@ -6,13 +6,21 @@
  */
 
 export interface ReplicaJson {
-  readonly id: string;
+  /** Absent: a replica of a replica. */
+  readonly id?: string;
   readonly address: string;
   readonly connected: boolean;
   readonly epoch: string;
   readonly applied: string;
   readonly lagMs?: number;
   readonly silentMs: number;
+  readonly replicas?: readonly ReplicaJson[];
+}
+
+export interface AboveJson {
+  readonly url: string;
+  readonly path: string;
+  readonly connected: boolean;
 }
 
 export interface DatabaseJson {
@@ -33,6 +41,7 @@ export interface DatabaseJson {
     readonly lag: { readonly txids: number; readonly bytes: number; readonly ms: number };
     readonly progress?: { readonly doneBytes: number; readonly totalBytes: number };
     readonly error?: string;
+    readonly above?: readonly AboveJson[];
   };
   readonly replicas: readonly ReplicaJson[];
   readonly counters?: { readonly walBytes: number };
@@ -141,6 +150,11 @@ export function behind(database: DatabaseJson, replica: ReplicaJson): number | u
   return Math.max(0, ours - parseInt(replica.applied, 16));
 }
 
+/** They and all that follow them. */
+export function withAll(replicas: readonly ReplicaJson[]): ReplicaJson[] {
+  return replicas.flatMap((one) => [one, ...withAll(one.replicas ?? [])]);
+}
+
 export function replicaMark(database: DatabaseJson, replica: ReplicaJson): Mark {
   if (!replica.connected) return { shape: "gone", word: "gone" };
   const count = behind(database, replica);
@@ -161,7 +175,8 @@ export function summary(status: StatusJson): Mark {
   if (failed > 0) return { shape: "bad", word: `${failed} of ${total} ${noun} failed` };
   if (troubled > 0) return { shape: "warn", word: `${troubled} of ${total} ${noun} with trouble` };
   if (busy > 0) return { shape: "busy", word: `${busy} of ${total} ${noun} not live yet` };
-  const gone = status.databases.flatMap(({ replicas }) => replicas.filter((one) => !one.connected));
+  const gone = status.databases.flatMap(({ replicas }) => withAll(replicas))
+    .filter((one) => !one.connected);
   const replicas = gone.length === 1 ? "replica" : "replicas";
   const and = gone.length === 0 ? "" : `, ${gone.length} ${replicas} gone`;
   return { shape: "ok", word: `${total} ${noun} live${and}` };

@@ -8,6 +8,7 @@
  */
 /// <reference lib="dom" />
 import {
+  type AboveJson,
   ageText,
   behind,
   bytesText,
@@ -187,7 +188,7 @@ export function treeView(database: DatabaseJson): View {
     nodeView("this node", databaseMark(database), [`txid ${txidText(database.txid)}`]),
     ...(replicas.length === 0
       ? [h("ul", {}, h("li", { class: "none" }, "no replica has asked yet"))]
-      : [h("ul", {}, ...replicas.map((replica) => h("li", {}, replicaView(database, replica))))]),
+      : [branchesView(database, replicas)]),
   );
   if (upstream === undefined) return h("ul", { class: "tree" }, own);
   const mark: Mark = upstream.connected
@@ -197,7 +198,35 @@ export function treeView(database: DatabaseJson): View {
     `txid ${txidText(upstream.txid)}`,
     `this node lags ${lagText(upstream.lag.ms)}, ${countText(upstream.lag.txids)} transactions`,
   ]);
-  return h("ul", { class: "tree" }, h("li", {}, above, h("ul", {}, own)));
+  let tree = h("li", {}, above, h("ul", {}, own));
+  let known = upstream.connected;
+  for (const { url, path, connected } of aboveOf(upstream.above)) {
+    known &&= connected;
+    tree = h("li", {}, nodeView(`${url}${path}`, higherMark(known), []), h("ul", {}, tree));
+  }
+  return h("ul", { class: "tree" }, tree);
+}
+
+/** Bounded as replicas are: what another node says draws no page without end. */
+export function aboveOf(above: readonly AboveJson[] = []): readonly AboveJson[] {
+  return above.slice(0, 8);
+}
+
+/** What is further up is known by what is said on the way. */
+export function higherMark(known: boolean): Mark {
+  return known ? { shape: "ok", word: "connected" } : { shape: "gone", word: "not known" };
+}
+
+export function branchesView(database: DatabaseJson, replicas: readonly ReplicaJson[]): View {
+  return h(
+    "ul",
+    {},
+    ...replicas.map((replica) => {
+      const { replicas: below = [] } = replica;
+      const all = below.length === 0 ? [] : [branchesView(database, below)];
+      return h("li", {}, replicaView(database, replica), ...all);
+    }),
+  );
 }
 
 export function replicaView(database: DatabaseJson, replica: ReplicaJson): View {

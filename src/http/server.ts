@@ -11,7 +11,8 @@ import { type Bytes, parseWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseAncestors } from "../base/lineage.ts";
-import { parseEpoch, parsePosition, parseTxid } from "../base/types.ts";
+import { parseEpoch, parsePosition } from "../base/types.ts";
+import { MAX_TREE_BYTES, parseBranches } from "../changes/tree.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
 import type { Database, Served } from "../node/database.ts";
@@ -33,6 +34,7 @@ import { makePage } from "./page.ts";
 import { HttpPeer, parsePeer } from "./peer.ts";
 import { demotedJson, promotedJson } from "./promote.ts";
 import { parseRanges, RunsDecoder } from "./ranges.ts";
+import { aboveOf, MAX_REPORT_BYTES, parseReport } from "./report.ts";
 import { statusJson } from "./status_json.ts";
 import { streamOf } from "./stream.ts";
 import { verifyLines } from "./verify.ts";
@@ -45,7 +47,6 @@ const BINARY = {
 };
 /** nginx, too, hands on what is not compressed only when it has a buffer full of it. */
 const EVENTS = { "cache-control": BINARY["cache-control"], "x-accel-buffering": "no" };
-const MAX_REPORT_BYTES = 1000;
 /** A run of 8 B for every second page of 32 million. */
 const MAX_RUNS_BYTES = 128 * 1024 * 1024;
 /** Lists of more pages than this are kept for few repairs at a time. */
@@ -194,6 +195,7 @@ export class Server {
     app.post(ENDPOINTS.repair.path, (c) => this.#repair(c));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
     app.post(ENDPOINTS.report.path, (c) => this.#report(c));
+    app.post(ENDPOINTS.tree.path, (c) => this.#tree(c));
     app.post(ENDPOINTS.fence.path, (c) => this.#fence(c));
     app.get(LITESTREAM_STREAM_PATH, () => {
       const sentence =
@@ -360,11 +362,21 @@ export class Server {
 
   async #report(c: Request): Promise<Response> {
     const { downstreams } = this.#served(c);
-    const limits = { bytes: MAX_REPORT_BYTES, ms: this.#limits.stallMs };
-    const bytes = await wholeBody(c.req.raw.body, limits, this.#env.clock);
-    const text = new TextDecoder().decode(bytes);
-    downstreams.report(replicaOf(c), parseReport(text));
+    downstreams.report(replicaOf(c), parseReport(await this.#text(c, MAX_REPORT_BYTES)));
     return new Response(null, { status: 204 });
+  }
+
+  async #tree(c: Request): Promise<Response> {
+    const database = this.#database(c);
+    const branches = parseBranches(await this.#text(c, MAX_TREE_BYTES));
+    database.downstreams.branches(replicaOf(c), branches);
+    const { upstream } = database.status();
+    return json(upstream === undefined ? [] : aboveOf(upstream));
+  }
+
+  async #text(c: Request, bytes: number): Promise<string> {
+    const limits = { bytes, ms: this.#limits.stallMs };
+    return new TextDecoder().decode(await wholeBody(c.req.raw.body, limits, this.#env.clock));
   }
 
   async #demote(c: Request): Promise<Response> {
@@ -451,21 +463,6 @@ function replicaOf(c: Request): string {
   const id = c.req.query("replica") ?? "";
   if (/^[0-9a-f]{16}$/.test(id)) return id;
   throw new LiveError("bad_request", "Which replica? Say ?replica= and 16 hex digits");
-}
-
-function parseReport(text: string): Parameters<Served["downstreams"]["report"]>[1] {
-  try {
-    const { epoch, received, durable, applied, lagMs } = JSON.parse(text);
-    return {
-      ...(Number.isSafeInteger(lagMs) && lagMs >= 0 ? { lagMs } : {}),
-      epoch: parseEpoch(String(epoch)),
-      received: parseTxid(String(received)),
-      durable: parseTxid(String(durable)),
-      applied: parseTxid(String(applied)),
-    };
-  } catch (error) {
-    throw new LiveError("bad_request", `Cannot read the report: ${messageOf(error)}`);
-  }
 }
 
 function json(value: unknown, status = 200): Response {

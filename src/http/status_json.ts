@@ -3,6 +3,7 @@
  * @module
  */
 import { formatTxid, type Txid } from "../base/types.ts";
+import type { Branch } from "../changes/tree.ts";
 import type { NodeStatus } from "../node/status.ts";
 
 const hex = (txid: Txid | undefined): { txid?: string } =>
@@ -15,13 +16,22 @@ export function statusJson(status: NodeStatus): unknown {
       ...database,
       ...hex(txid),
       ...(upstream === undefined ? {} : { upstream: { ...upstream, ...hex(upstream.txid) } }),
-      replicas: replicas.map((replica) => ({
+      replicas: replicas.map(({ replicas: below, ...replica }) => ({
         ...replica,
         sent: formatTxid(replica.sent),
         received: formatTxid(replica.received),
         durable: formatTxid(replica.durable),
         applied: formatTxid(replica.applied),
+        ...(below === undefined ? {} : { replicas: below.map(branchJson) }),
       })),
     })),
+  };
+}
+
+function branchJson({ applied, replicas, ...branch }: Branch): unknown {
+  return {
+    ...branch,
+    applied: formatTxid(applied),
+    ...(replicas === undefined ? {} : { replicas: replicas.map(branchJson) }),
   };
 }

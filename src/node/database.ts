@@ -141,7 +141,7 @@ export class Database implements Waited {
   #becomeReplica(upstream: UpstreamOptions): void {
     const { options, counters } = this;
     this.#upstream = upstream;
-    this.#view = new UpstreamView(upstream, this.#env);
+    this.#view = new UpstreamView(upstream, this.#env, this.replicas);
     this.#replica = new Replica({
       options,
       files: this.#files,

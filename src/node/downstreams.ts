@@ -8,6 +8,7 @@
  */
 import type { Env } from "../base/env.ts";
 import type { Report } from "../changes/source.ts";
+import type { Branch } from "../changes/tree.ts";
 import { type Epoch, type Txid, ZERO_TXID } from "../base/types.ts";
 import type { DownstreamStatus } from "./status.ts";
 
@@ -26,6 +27,9 @@ interface Downstream {
   applied: Txid;
   lagMs: number | undefined;
   lastSeen: number;
+  /** Its own replicas, and when it told of them. */
+  branches: readonly Branch[];
+  toldAt: number;
 }
 
 export class Downstreams {
@@ -70,6 +74,14 @@ export class Downstreams {
     this.#moved();
   }
 
+  /** Who follows replica `id`, as it says. */
+  branches(id: string, branches: readonly Branch[]): void {
+    const entry = this.#all.get(id);
+    if (entry === undefined) return;
+    entry.branches = branches;
+    entry.toldAt = this.#env.clock.monotonic();
+  }
+
   status(): DownstreamStatus[] {
     const now = this.#env.clock.monotonic();
     return [...this.#all.values()].map((entry) => {
@@ -77,7 +89,14 @@ export class Downstreams {
       const silentMs = Math.round(now - entry.lastSeen);
       const connected = entry.streams > 0 && silentMs < SILENT_MS;
       const told = lagMs === undefined ? {} : { lagMs };
-      return { id, address, connected, epoch, sent, received, durable, applied, ...told, silentMs };
+      const replicas = aged(entry.branches, Math.round(now - entry.toldAt));
+      const below = replicas.length === 0 ? {} : { replicas };
+      return {
+        ...{ id, address, connected, epoch, sent, received, durable, applied },
+        ...told,
+        silentMs,
+        ...below,
+      };
     });
   }
 
@@ -100,6 +119,8 @@ export class Downstreams {
       applied: zero,
       lagMs: undefined,
       lastSeen,
+      branches: [],
+      toldAt: lastSeen,
     };
     this.#all.set(id, entry);
     return entry;
@@ -111,4 +132,18 @@ export class Downstreams {
       if (entry.streams === 0) this.#all.delete(id);
     }
   }
+}
+
+/** What was said `ms` ago: of whom nothing is heard any more, nobody knows whether it is there. */
+function aged(branches: readonly Branch[], ms: number): Branch[] {
+  return branches.map((branch) => {
+    const silentMs = branch.silentMs + ms;
+    const { connected, replicas } = branch;
+    return {
+      ...branch,
+      silentMs,
+      connected: connected && silentMs < SILENT_MS,
+      ...(replicas === undefined ? {} : { replicas: aged(replicas, ms) }),
+    };
+  });
 }

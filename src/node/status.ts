@@ -7,6 +7,7 @@
  * @module
  */
 import type { DatabaseId, Epoch, Txid } from "../base/types.ts";
+import type { Above, Branch } from "../changes/tree.ts";
 import type { Counters } from "./counters.ts";
 
 export type Role = "primary" | "replica";
@@ -59,6 +60,8 @@ export interface UpstreamStatus {
   readonly progress?: Progress;
   /** The last failure, a sentence. */
   readonly error?: string;
+  /** Whom the upstream follows, nearest first, as it said; absent: it does not tell, or not yet. */
+  readonly above?: readonly Above[];
 }
 
 /** A replica connected to us, or one that was. */
@@ -76,6 +79,8 @@ export interface DownstreamStatus {
   readonly lagMs?: number;
   /** Since its last report, ms. */
   readonly silentMs: number;
+  /** Its own replicas, as it said; absent: none. */
+  readonly replicas?: readonly Branch[];
 }
 
 export interface DatabaseStatus {

@@ -11,12 +11,15 @@ import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, type Position, type Txid, ZERO_TXID } from "../base/types.ts";
 import type { Begin, Commit, Heartbeat, Hello } from "../changes/records.ts";
 import type { ChangeSource } from "../changes/source.ts";
+import type { Above, Branch } from "../changes/tree.ts";
 import type { UpstreamOptions } from "./options.ts";
 import type { Progress, UpstreamStatus } from "./status.ts";
 
 /** Shortest time between two reports while transactions come. */
 const REPORT_MS = 50;
 const REPORT_IDLE_MS = 1000;
+/** A page asks each second. */
+const WATCHED_MS = 5000;
 /** Without a word for so long, the upstream may be ahead. */
 const QUIET_MS = 2000;
 /** Between two lines about a long answer or a large file. */
@@ -48,11 +51,19 @@ export class UpstreamView {
   #error: string | undefined;
   #reporting = false;
   #reportAgain = false;
+  readonly #branches: () => readonly Branch[];
+  #above: readonly Above[] | undefined;
+  /** Branches were told: that there are none any more has to be told, too. */
+  #toldBranches = false;
+  /** Somebody asked for the status. */
+  #lookedAt = -Infinity;
   #cancelIdle: () => void = () => {};
 
-  constructor(options: UpstreamOptions, env: Env) {
+  /** `branches`: who follows this node. */
+  constructor(options: UpstreamOptions, env: Env, branches: () => readonly Branch[] = () => []) {
     this.#options = options;
     this.#env = env;
+    this.#branches = branches;
     this.#disconnectedSince = env.clock.monotonic();
   }
 
@@ -199,6 +210,7 @@ export class UpstreamView {
   status(): UpstreamStatus {
     const now = this.#env.clock.monotonic();
     const progress = this.#progressStatus(now);
+    this.#lookedAt = now;
     return {
       ...nameOf(this.#source?.name ?? this.#options),
       connected: this.isConnected,
@@ -210,6 +222,7 @@ export class UpstreamView {
       },
       ...(progress === undefined ? {} : { progress }),
       ...(this.#error === undefined ? {} : { error: this.#error }),
+      ...(this.#above === undefined ? {} : { above: this.#above }),
     };
   }
 
@@ -243,8 +256,20 @@ export class UpstreamView {
     this.#cancelIdle = this.#env.clock.after(REPORT_IDLE_MS, () => {
       if (!this.isConnected) return;
       this.reportSoon();
+      void this.#exchangeTree();
       this.#idleReports();
     });
+  }
+
+  /** Only where somebody follows this node or looks at it: each costs a request a second. */
+  async #exchangeTree(): Promise<void> {
+    const branches = this.#branches();
+    const isWatched = this.#env.clock.monotonic() - this.#lookedAt < WATCHED_MS;
+    const signal = this.#connection?.signal;
+    if (signal === undefined || this.#source?.tree === undefined) return;
+    if (branches.length === 0 && !this.#toldBranches && !isWatched) return;
+    this.#toldBranches = branches.length > 0;
+    this.#above = await this.#source.tree(branches, signal);
   }
 
   #told(epoch: Epoch, txid: Txid): void {

@@ -15,6 +15,7 @@ import { type Lineage, supersedes } from "../base/lineage.ts";
 import type { Hello } from "../changes/records.ts";
 import { askHello } from "../changes/repair.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
+import type { Above, Branch } from "../changes/tree.ts";
 
 /** A node that hangs is passed over then. */
 const ASK_MS = 2000;
@@ -71,6 +72,13 @@ export class Upstreams implements ChangeSource {
 
   async report(report: Report, signal: AbortSignal): Promise<void> {
     await this.#chosen.source.report(report, signal);
+  }
+
+  async tree(
+    branches: readonly Branch[],
+    signal: AbortSignal,
+  ): Promise<readonly Above[] | undefined> {
+    return await this.#chosen.source.tree?.(branches, signal);
   }
 
   /** Whoever is left behind may be any of them. */

@@ -40,7 +40,11 @@ async function ask(
     const value = name === "path" ? database : ANYTHING[name];
     if (value !== undefined) url.searchParams.set(name, value);
   }
-  const body = path === ENDPOINTS.report.path ? JSON.stringify(REPORT) : "";
+  const bodies: Readonly<Record<string, string>> = {
+    [ENDPOINTS.report.path]: JSON.stringify(REPORT),
+    [ENDPOINTS.tree.path]: "[]",
+  };
+  const body = bodies[path] ?? "";
   const response = await fetch(url, {
     method,
     headers: authorization === undefined ? {} : { authorization },

@@ -1,7 +1,7 @@
 import type { Page } from "playwright-core";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { CHROMIUM, Visitor } from "../support/browser.ts";
-import { primaryOf, startPair } from "../support/replication.ts";
+import { primaryOf, replicaOf, startPair } from "../support/replication.ts";
 import { type Scope, scopedTest, type TestOptions } from "../support/scope.ts";
 
 const BROWSER: TestOptions = { ignore: CHROMIUM === undefined };
@@ -60,6 +60,28 @@ scopedTest("the page shows a commit, and a replica that is killed as gone", asyn
   await shows(page, "The node does not answer");
   assertEquals(visitor.complaints, []);
   assertEquals([...visitor.asked], [pair.primary.url], "nobody else is asked");
+}, BROWSER);
+
+scopedTest("the page shows the whole tree, up and down, and which of it is gone", async (scope) => {
+  await database(scope);
+  const { source, copy, primary, replica } = await startPair(scope);
+  const last = await scope.start("last", replicaOf(await scope.path("last/app.db"), replica, copy));
+  await using visitor = await Visitor.open();
+  const top = await visitor.visit(primary.url, 1200);
+  const deepest = top.locator(".tree li li li .node");
+  await deepest.getByText("connected").waitFor();
+  const app = await scope.open(source);
+  await app.exec("CREATE TABLE seen(a)");
+  const { txid } = await primary.database();
+  await deepest.getByText(`txid ${Number(txid).toLocaleString("en")}`).waitFor();
+  const bottom = await visitor.visit(last.url, 390, "dark");
+  await bottom.locator(".tree > li > .node").getByText(primary.url).waitFor();
+  await bottom.locator(".tree li li li.own").getByText("this node").waitFor();
+  assertEquals(await bottom.evaluate<number>("document.documentElement.scrollWidth"), 390);
+  await last.kill();
+  await deepest.getByText("gone").waitFor({ timeout: 5000 });
+  await shows(top, "1 database live, 1 replica gone");
+  assertEquals(visitor.complaints.filter((one) => !one.includes(last.url)), []);
 }, BROWSER);
 
 scopedTest("the page asks for the token, and keeps it for its tab alone", async (scope) => {
