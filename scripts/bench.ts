@@ -78,7 +78,7 @@ async function bench(request: Request): Promise<number> {
   if (request.record) {
     const text = pointLines(pointsOf(machine, results));
     await Deno.writeTextFile(RESULTS_FILE, text, { append: true, create: true });
-    tell(`appended to ${RESULTS_FILE}`);
+    tell(`appended to ${RESULTS_FILE}; deno task bench:chart draws it`);
   }
   show(request, machine, results);
   return 0;

@@ -1,6 +1,6 @@
 /**
- * Results as points of a history, one JSON object a line: docs/bench/results.jsonl.
- * May import: scripts/bench, scripts/tools.
+ * Results as points of a history, one JSON object a line: docs/bench/results.jsonl, which
+ * scripts/chart.ts draws. May import: scripts/bench, scripts/tools.
  * @module
  */
 import { ROOT, ScriptError } from "../tools.ts";
