@@ -1,37 +1,23 @@
 /**
  * Measures whole processes from the executable, always beside a baseline in the same run:
- * `bench.ts [work…] [--runs N] [--size MiB] [--seconds N] [--executable PATH] [--json]`. Results go to
- * stdout, what is going on to stderr. Missed targets do not fail it: a busy machine misses them, too.
+ * `bench.ts [work…] [--runs N] [--size MiB] [--seconds N] [--executable PATH] [--litestream PATH]
+ * [--record] [--json]`. Results go to stdout, what is going on to stderr. Missed targets do not fail
+ * it: a busy machine misses them, too. `--quick` only shows that every work works.
  * May import: scripts/bench, scripts/tools.
  * @module
  */
 import { resolve } from "node:path";
 import { parseArguments, type Request } from "./bench/arguments.ts";
-import { burst } from "./bench/burst.ts";
-import { copy } from "./bench/copy.ts";
 import { pythonVersion } from "./bench/helper.ts";
-import { idle } from "./bench/idle.ts";
 import { Interrupt } from "./bench/interrupt.ts";
-import { latency, loaded } from "./bench/latency.ts";
 import { type Machine, machineLines, thisMachine } from "./bench/machine.ts";
-import { resuming } from "./bench/resume.ts";
+import { pointLines, pointsOf, RESULTS_FILE } from "./bench/record.ts";
 import { Stage } from "./bench/stage.ts";
-import { start } from "./bench/start.ts";
 import { tableLines } from "./bench/table.ts";
 import { type Result, resultsOf, type Samples, type Work } from "./bench/work.ts";
-import { writer } from "./bench/writer.ts";
+import { WORKS } from "./bench/works.ts";
 import { exists, print, ROOT, runOrFail, runScript, ScriptError } from "./tools.ts";
 
-const WORKS: readonly Work[] = [
-  latency,
-  loaded,
-  writer,
-  burst,
-  copy,
-  resuming,
-  idle,
-  start,
-];
 const INTERRUPTED = 130;
 
 /** Undefined if it was interrupted. */
@@ -42,12 +28,14 @@ async function once(
   interrupted: Promise<undefined>,
 ): Promise<Samples | undefined> {
   const folder = await Deno.makeTempDir({ prefix: "live-bench-" });
-  const { seconds, executable } = request;
+  const { seconds, executable, litestream, quick } = request;
   const options = {
     largeBytes: request.sizeMb * 2 ** 20,
     seconds,
-    // Nodes are started elsewhere.
+    quick,
+    // Both are started elsewhere.
     ...(executable === undefined ? {} : { executable: resolve(executable) }),
+    ...(litestream === undefined ? {} : { litestream: resolve(litestream) }),
   };
   const stage = new Stage(folder, options);
   try {
@@ -65,8 +53,9 @@ async function bench(request: Request): Promise<number> {
   // In a process of its own: it prints to stdout, which may be JSON here.
   const build = ["run", "-A", `${ROOT}scripts/build.ts`];
   if (request.executable === undefined) await runOrFail("build", Deno.execPath(), build);
-  else if (!await exists(request.executable)) {
-    throw new ScriptError(`Cannot measure "${request.executable}": no such file`);
+  for (const path of [request.executable, request.litestream]) {
+    if (path === undefined || await exists(path)) continue;
+    throw new ScriptError(`Cannot measure "${path}": no such file`);
   }
   const machine = await thisMachine(python);
   using interrupt = new Interrupt();
@@ -86,6 +75,11 @@ async function bench(request: Request): Promise<number> {
     }
     results.push(...resultsOf(work, runs));
   }
+  if (request.record) {
+    const text = pointLines(pointsOf(machine, results));
+    await Deno.writeTextFile(RESULTS_FILE, text, { append: true, create: true });
+    tell(`appended to ${RESULTS_FILE}; deno task bench:chart draws it`);
+  }
   show(request, machine, results);
   return 0;
 }
@@ -95,7 +89,9 @@ function show(request: Request, machine: Machine, results: readonly Result[]): v
   tell("");
   const { runs, seconds, sizeMb, executable } = request;
   const which = executable === undefined ? "" : `, ${executable}`;
-  print(`${runs} runs of ${seconds} s, large database ${sizeMb} MiB${which}`);
+  print(
+    `${runs} ${runs === 1 ? "run" : "runs"} of ${seconds} s, large database ${sizeMb} MiB${which}`,
+  );
   for (const line of machineLines(machine)) print(line);
   print("");
   for (const line of tableLines(results)) print(line);

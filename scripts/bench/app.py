@@ -40,8 +40,22 @@ def writer(options):
     return database
 
 
-def fill(database, size):
-    """Rows of random bytes, some pages more than `size` in all."""
+WORDS = ("order customer shipped pending street invoice blue large the of with from paid total "
+         "parcel number city returned sent item").split()
+
+
+def text_row(number):
+    """4,000 bytes as applications write them: they compress to a third or less."""
+    words = (f"{WORDS[(number * 7 + at * at) % len(WORDS)]}{number + at:x}" for at in range(800))
+    return " ".join(words)[:ROW_BYTES].encode()
+
+
+def fill(database, size, content="random"):
+    """Rows of random bytes, or of text, some pages more than `size` in all."""
+    if content == "text":
+        rows = ((text_row(number),) for number in range(size // 4096 + 1))
+        database.executemany(INSERT_FILLER, rows)
+        return
     count = size // 4096 + 1
     step = 1000
     for start in range(0, count, step):
@@ -52,27 +66,32 @@ def fill(database, size):
 
 
 def make(options, _commands):
-    """A database in WAL mode of about `bytes`, all of it checkpointed."""
-    database = connect(options["path"], "rwc")
+    """Databases in WAL mode of about `bytes`, all of it checkpointed."""
+    for path in options["paths"]:
+        make_one(path, options.get("bytes", 0), options.get("content", "random"))
+    say("made", bytes=os.path.getsize(options["paths"][0]))
+
+
+def make_one(path, size, content):
+    database = connect(path, "rwc")
     database.execute("PRAGMA journal_mode = wal")
     database.execute("PRAGMA synchronous = off")
     database.execute("PRAGMA wal_autocheckpoint = 0")
     database.execute("CREATE TABLE mark(id INTEGER PRIMARY KEY, pad TEXT)")
     database.execute("CREATE TABLE filler(id INTEGER PRIMARY KEY, pad BLOB)")
     database.execute(INSERT_MARK, (PAD,))
-    remaining = options.get("bytes", 0)
+    remaining = size
     while remaining > 0:
         part = min(remaining, 64 << 20)
         database.execute("BEGIN")
-        fill(database, part)
+        fill(database, part, content)
         database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         remaining -= part
     database.close()
-    descriptor = os.open(options["path"], os.O_RDWR)
+    descriptor = os.open(path, os.O_RDWR)
     os.fsync(descriptor)
     os.close(descriptor)
-    say("made", bytes=os.path.getsize(options["path"]))
 
 
 def pace(options, _commands):
@@ -189,6 +208,27 @@ def watch(options, commands):
     database.close()
 
 
+def watch_all(options, commands):
+    """Like watch, of several copies up to `until`: an id counts as seen when the last one has it."""
+    databases = [connect(path, "ro") for path in options["paths"]]
+    ids_there = [one.execute(LAST_MARK).fetchone()[0] for one in databases]
+    newest = min(ids_there)
+    say("watching", id=newest, ns=time.monotonic_ns())
+    ids, times = [], []
+    while newest < options["until"] and not commands.ended():
+        for nth, database in enumerate(databases):
+            if ids_there[nth] <= newest:  # only those that hold it back are asked
+                ids_there[nth] = database.execute(LAST_MARK).fetchone()[0]
+        least = min(ids_there)
+        if least > newest:
+            newest = least
+            ids.append(newest)
+            times.append(time.monotonic_ns())
+    say("watched", ids=ids, ns=times)
+    for database in databases:
+        database.close()
+
+
 class Commands:
     """Lines on stdin, read by a thread that is blocked all the time: it costs a spinning loop nothing."""
 
@@ -224,7 +264,8 @@ class Commands:
 
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bench's: it ends us
-    commands = {"make": make, "pace": pace, "saturate": saturate, "hold": hold, "watch": watch}
+    commands = {"make": make, "pace": pace, "saturate": saturate, "hold": hold, "watch": watch,
+                "watch_all": watch_all}
     commands[sys.argv[1]](json.loads(sys.argv[2]), Commands())
 
 

@@ -15,7 +15,16 @@ export interface Request {
   readonly seconds: number;
   /** Measure this one, of another commit, instead of building; relative to where the bench was started. */
   readonly executable?: string;
+  /** Litestream 0.5's executable, to be measured beside ours. */
+  readonly litestream?: string;
+  /** A small form of everything, which only shows that it works. */
+  readonly quick: boolean;
+  /** Append what comes out to docs/bench/results.jsonl. */
+  readonly record: boolean;
 }
+
+const USUAL = { runs: 3, sizeMb: 1024, seconds: 10 } as const;
+const QUICK = { runs: 1, sizeMb: 4, seconds: 0.2 } as const;
 
 const NUMBERS = {
   "--runs": { key: "runs", least: 1 },
@@ -28,28 +37,36 @@ const isNumber = (flag: string): flag is keyof typeof NUMBERS => flag in NUMBERS
 /** @throws {ScriptError} for what it does not know. */
 export function parseArguments(args: readonly string[], known: readonly string[]): Request {
   const named: string[] = [];
-  const numbers = { runs: 3, sizeMb: 1024, seconds: 10 };
-  let json = false;
-  let executable: string | undefined;
+  const numbers: { runs?: number; sizeMb?: number; seconds?: number } = {};
+  const switches = { json: false, quick: false, record: false };
+  const paths: { executable?: string; litestream?: string } = {};
   for (let at = 0; at < args.length; at++) {
     const [flag = "", inline] = args[at]!.split("=", 2);
     if (isNumber(flag)) {
       const { key, least } = NUMBERS[flag];
       numbers[key] = wholeNumber(flag, inline ?? args[++at] ?? "", least);
-    } else if (flag === "--executable") {
-      executable = inline ?? args[++at] ?? "";
-      if (executable === "") throw new ScriptError("Cannot use --executable: say its path");
-    } else if (args[at] === "--json") json = true;
+    } else if (flag === "--executable" || flag === "--litestream") {
+      const path = inline ?? args[++at] ?? "";
+      if (path === "") throw new ScriptError(`Cannot use ${flag}: say its path`);
+      paths[flag === "--executable" ? "executable" : "litestream"] = path;
+    } else if (args[at] === "--json") switches.json = true;
+    else if (args[at] === "--quick") switches.quick = true;
+    else if (args[at] === "--record") switches.record = true;
     else if (known.includes(args[at]!)) named.push(args[at]!);
     else {
       throw new ScriptError(
-        `Cannot measure "${args[at]}": say any of ${known.join(", ")}, and ` +
-          "--runs N, --size MiB, --seconds N, --executable PATH, --json",
+        `Cannot measure "${args[at]}": say any of ${known.join(", ")}, and --runs N, --size MiB, ` +
+          "--seconds N, --executable PATH, --litestream PATH, --quick, --record, --json",
       );
     }
   }
+  if (switches.quick && switches.record) {
+    throw new ScriptError(
+      "Cannot record figures of --quick: they say nothing; leave out one of both",
+    );
+  }
   const works = known.filter((name) => named.length === 0 || named.includes(name));
-  return { works, json, ...numbers, ...(executable === undefined ? {} : { executable }) };
+  return { works, ...switches, ...(switches.quick ? QUICK : USUAL), ...numbers, ...paths };
 }
 
 function wholeNumber(flag: string, text: string, least: number): number {

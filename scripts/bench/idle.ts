@@ -1,70 +1,82 @@
 /**
- * Work "idle": processor time and memory of a primary and a replica while nobody writes.
- * Source: man 5 proc. May import: scripts/bench, scripts/tools, tests/support.
+ * Works "idle" and "databases": processor time and memory of a primary and a replica while nobody
+ * writes, of one small database and of 200 in one process each. May import: scripts/bench,
+ * tests/support.
  * @module
  */
 import type { LiveNode } from "../../tests/support/node.ts";
 import { sleep } from "../../tests/support/process.ts";
-import { runOrFail } from "../tools.ts";
+import { paced } from "./latency.ts";
+import { memoryOf, processorShare } from "./proc.ts";
+import type { Stage } from "./stage.ts";
 import type { Measure, Samples, Work } from "./work.ts";
 
 const SETTLE_MS = 2000;
+const DATABASES = 200;
+const WHO = ["primary", "replica"] as const;
 
-/** utime + stime out of /proc/PID/stat, ticks. The name in brackets may hold spaces and brackets. */
-export function processTicks(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [utime, stime] = [fields[11], fields[12]]; // fields 14 and 15; the first here is 3
-  return Number(utime) + Number(stime);
+/** `mostMb`: of what is resident at rest. */
+function measures(mostMb: number): Measure[] {
+  const of = (part: string, what: string, unit: string, most?: number): Measure[] =>
+    WHO.map((who) => {
+      const measure = { key: `${who}-${part}`, title: `${who}: ${what}`, unit };
+      return most === undefined ? measure : { ...measure, target: { of: "median", most } };
+    });
+  return [
+    ...of("cpu", "processor", "%", 0.5),
+    ...of("memory", "resident", "MB", mostMb),
+    ...of("peak", "resident at its peak", "MB"),
+  ];
 }
 
-/** VmRSS out of /proc/PID/status, MB. */
-export function residentMegabytes(status: string): number {
-  return Number(status.match(/^VmRSS:\s+(\d+) kB$/m)?.[1]) * 1024 / 1e6;
+async function rest(stage: Stage, nodes: readonly LiveNode[]): Promise<Samples> {
+  const { seconds, quick } = stage.options;
+  await sleep(quick ? 100 : SETTLE_MS);
+  const used = await processorShare(nodes, () => sleep(seconds * 1000));
+  const samples: Record<string, { value: number }> = {};
+  for (const [at, who] of WHO.entries()) {
+    const { now, peak } = await memoryOf(nodes[at]!);
+    samples[`${who}-cpu`] = { value: used[at]! };
+    samples[`${who}-memory`] = { value: now };
+    samples[`${who}-peak`] = { value: peak };
+  }
+  return samples;
 }
-
-const ticksOf = async (node: LiveNode): Promise<number> =>
-  processTicks(await Deno.readTextFile(`/proc/${node.child.pid}/stat`));
-
-const memoryOf = async (node: LiveNode): Promise<number> =>
-  residentMegabytes(await Deno.readTextFile(`/proc/${node.child.pid}/status`));
-
-const cpu = (who: string): Measure => ({
-  key: `${who}-cpu`,
-  title: `${who}: processor`,
-  unit: "%",
-  target: { of: "median", most: 0.5 },
-});
-
-const memory = (who: string): Measure => ({
-  key: `${who}-memory`,
-  title: `${who}: resident`,
-  unit: "MB",
-  target: { of: "median", most: 90 },
-});
 
 export const idle: Work = {
   name: "idle",
   about: "an application is connected, nobody writes; small database",
-  measures: [cpu("primary"), cpu("replica"), memory("primary"), memory("replica")],
+  measures: measures(90),
   async once(stage): Promise<Samples> {
-    const perSecond = Number(await runOrFail("ask for the clock", "getconf", ["CLK_TCK"]));
     const { source, primary, replica } = await stage.pair("live");
-    const application = stage.helper("hold", { path: source });
-    await application.next("holding");
-    await sleep(SETTLE_MS);
-    const nodes = [primary, replica];
-    const before = await Promise.all(nodes.map(ticksOf));
-    const began = performance.now();
-    await sleep(stage.options.seconds * 1000);
-    const after = await Promise.all(nodes.map(ticksOf));
-    const seconds = (performance.now() - began) / 1000;
-    const used = after.map((ticks, at) => (ticks - before[at]!) / perSecond / seconds * 100);
-    const resident = await Promise.all(nodes.map(memoryOf));
-    return {
-      "primary-cpu": { value: used[0]! },
-      "replica-cpu": { value: used[1]! },
-      "primary-memory": { value: resident[0]! },
-      "replica-memory": { value: resident[1]! },
-    };
+    await stage.helper("hold", { path: source }).next("holding");
+    return await rest(stage, [primary, replica]);
+  },
+};
+
+export const databases: Work = {
+  name: "databases",
+  about:
+    `${DATABASES} small databases in one process, followed by another; nobody writes, then one`,
+  measures: [
+    ...measures(300),
+    { key: "p50", title: "commit → visible p50 in one of them", unit: "ms" },
+  ],
+  async once(stage): Promise<Samples> {
+    const count = stage.options.quick ? 5 : DATABASES;
+    const numbers = Array.from({ length: count }, (_, nth) => nth);
+    const sources = await Promise.all(numbers.map((nth) => stage.path(`source/${nth}`)));
+    const copies = await Promise.all(numbers.map((nth) => stage.path(`copy/${nth}`)));
+    await stage.helper("make", { paths: sources }).next("made", 120_000);
+    const primary = stage.node("primary", sources.map((path) => ({ path })));
+    await stage.ready(primary);
+    const replica = stage.node(
+      "replica",
+      copies.map((path, nth) => ({ path, upstream: { url: primary.url, path: sources[nth]! } })),
+    );
+    await stage.ready(replica);
+    const samples = await rest(stage, [primary, replica]);
+    const { p50 } = await paced(stage, sources[0]!, [copies[0]!], 100);
+    return { ...samples, p50: { value: p50 } };
   },
 };

@@ -11,24 +11,35 @@ import { interleaved, type Measure, type Samples, type Work } from "./work.ts";
 /** Commits before the first that counts: caches, the JIT, the wake-up's rhythm. */
 const WARM_UP = 50;
 
-interface Paced {
+export interface Paced {
   readonly p50: number;
   readonly p90: number;
   readonly p99: number;
   readonly perSecond: number;
+  readonly count: number;
 }
 
-async function paced(stage: Stage, path: string, watched: string, rate: number): Promise<Paced> {
-  const count = WARM_UP + Math.ceil(rate * stage.options.seconds);
+/** Commits to `path`, and when the last of `watched` showed each. */
+export async function paced(
+  stage: Stage,
+  path: string,
+  watched: readonly string[],
+  rate: number,
+): Promise<Paced> {
+  const warmUp = stage.options.quick ? 5 : WARM_UP;
+  const count = warmUp + Math.ceil(rate * stage.options.seconds);
   const first = 2; // the database was made with row 1
-  const watcher = await stage.watch(watched, { until: first + count - 1 });
+  const until = first + count - 1;
+  const watcher = watched.length === 1
+    ? await stage.watch(watched[0]!, { until })
+    : await stage.watchAll(watched, until);
   const writer = stage.helper("pace", { path, rate, count });
   const limitMs = (count / rate) * 1000 + 60_000;
   const wrote = await writer.next("paced", limitMs);
   const saw = await watcher.next("watched", limitMs);
   const lag = new Lag();
   for (const [id, ns] of events(wrote)) {
-    if (id >= first + WARM_UP) lag.committed(id, ns);
+    if (id >= first + warmUp) lag.committed(id, ns);
   }
   for (const [id, ns] of events(saw)) lag.seen(id, ns);
   const percentile = (percent: number): number => lag.percentile(percent) ?? NaN;
@@ -37,6 +48,7 @@ async function paced(stage: Stage, path: string, watched: string, rate: number):
     p90: percentile(90),
     p99: percentile(99),
     perSecond: count / Number(wrote["seconds"]),
+    count,
   };
 }
 
@@ -51,11 +63,11 @@ async function once(stage: Stage, nth: number, rate: number): Promise<Samples> {
     nth,
     async () => {
       const path = await stage.database("alone");
-      return await paced(stage, path, path, rate);
+      return await paced(stage, path, [path], rate);
     },
     async () => {
       const { source, copy, primary, replica } = await stage.pair("live");
-      const result = await paced(stage, source, copy, rate);
+      const result = await paced(stage, source, [copy], rate);
       await replica.stop();
       await primary.stop();
       return result;
@@ -73,7 +85,7 @@ async function once(stage: Stage, nth: number, rate: number): Promise<Samples> {
   };
 }
 
-function measures(p50Ms?: number, p99Ms?: number): Measure[] {
+export function lagMeasures(p50Ms?: number, p99Ms?: number): Measure[] {
   const lag = (key: string, most?: number): Measure => {
     const measure = { key, title: `commit → visible ${key}`, unit: "ms" };
     return most === undefined ? measure : { ...measure, target: { of: "median", most } };
@@ -84,13 +96,13 @@ function measures(p50Ms?: number, p99Ms?: number): Measure[] {
 export const latency: Work = {
   name: "latency",
   about: "100 commits a second; a reader spins on the replica",
-  measures: measures(1.5, 4),
+  measures: lagMeasures(1.5, 4),
   once: (stage, nth) => once(stage, nth, 100),
 };
 
 export const loaded: Work = {
   name: "loaded",
   about: "the same at 2,000 commits a second",
-  measures: [...measures(), { key: "perSecond", title: "commits reached", unit: "/s" }],
+  measures: [...lagMeasures(2), { key: "perSecond", title: "commits reached", unit: "/s" }],
   once: (stage, nth) => once(stage, nth, 2000),
 };

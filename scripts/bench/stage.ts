@@ -20,6 +20,10 @@ export interface StageOptions {
   readonly seconds: number;
   /** Default: what the build makes. */
   readonly executable?: string;
+  /** Litestream 0.5, to be measured beside ours. */
+  readonly litestream?: string;
+  /** A small form, of a second, that only shows that the work still works. */
+  readonly quick: boolean;
 }
 
 export interface Pair {
@@ -48,10 +52,10 @@ export class Stage {
     return this.#scope.own(new Helper(command, APP, [command, JSON.stringify(options)]));
   }
 
-  /** A database of about `bytes` in a folder of its own. */
-  async database(name: string, bytes = 0): Promise<string> {
+  /** A database of about `bytes` in a folder of its own; random, or text that compresses. */
+  async database(name: string, bytes = 0, content: "random" | "text" = "random"): Promise<string> {
     const path = await this.#scope.path(`${name}/app.db`);
-    await this.helper("make", { path, bytes }).next("made", 600_000);
+    await this.helper("make", { paths: [path], bytes, content }).next("made", 1_800_000);
     return path;
   }
 
@@ -62,18 +66,30 @@ export class Stage {
 
   /** A primary that is not started. */
   primary(name: string, path: string): LiveNode {
-    return this.#node(name, { path });
+    return this.node(name, [{ path }]);
   }
 
   /** A replica that is not started. */
   replica(name: string, path: string, upstream: LiveNode, upstreamPath: string): LiveNode {
-    return this.#node(name, { path, upstream: { url: upstream.url, path: upstreamPath } });
+    return this.node(name, [{ path, upstream: { url: upstream.url, path: upstreamPath } }]);
   }
 
-  #node(name: string, database: DatabaseConfig): LiveNode {
-    const node = this.#scope.node(name, { dbs: [database] });
+  /** A node of any databases that is not started. */
+  node(name: string, dbs: readonly DatabaseConfig[]): LiveNode {
+    const node = this.#scope.node(name, { dbs });
     if (this.options.executable !== undefined) node.executable = this.options.executable;
     return node;
+  }
+
+  /** Starts it, and waits until all its databases are live. */
+  async ready(node: LiveNode): Promise<void> {
+    node.start();
+    await node.healthy(READY_LIMIT_MS);
+  }
+
+  /** Ends with the stage. */
+  own<T extends AsyncDisposable>(thing: T): T {
+    return this.#scope.own(thing);
   }
 
   /** A database, a primary and a replica that is live. */
@@ -82,15 +98,19 @@ export class Stage {
     const copy = await this.path(`${name}-copy`);
     const primary = this.primary(`${name}-primary`, source);
     const replica = this.replica(`${name}-replica`, copy, primary, source);
-    for (const node of [primary, replica]) {
-      node.start();
-      await node.healthy(READY_LIMIT_MS);
-    }
+    for (const node of [primary, replica]) await this.ready(node);
     return { source, copy, primary, replica };
   }
 
   async watch(path: string, options: Readonly<Record<string, unknown>> = {}): Promise<Helper> {
     const watcher = this.helper("watch", { path, ...options });
+    await watcher.next("watching");
+    return watcher;
+  }
+
+  /** Sees an id when the last of `paths` has it. */
+  async watchAll(paths: readonly string[], until: number): Promise<Helper> {
+    const watcher = this.helper("watch_all", { paths, until });
     await watcher.next("watching");
     return watcher;
   }
@@ -120,11 +140,12 @@ export async function seen(watcher: Helper, id: number, limitMs = 60_000): Promi
 }
 
 /** Replica and primary agree on position and content, by the hash that both keep. */
-export async function sameContent({ primary, replica }: Pair): Promise<void> {
+export async function sameContent({ primary, replica }: Pair, limitMs = 15_000): Promise<void> {
   const ours = await primary.database();
   const theirs = await replica.until(
     `is at ${ours.txid}`,
     ({ txid, state }) => txid === ours.txid && state === "streaming",
+    { limitMs },
   );
   if (ours.hash !== undefined && theirs.hash === ours.hash) return;
   throw new ScriptError(`the copy differs: hash ${ours.hash} and ${theirs.hash}`);

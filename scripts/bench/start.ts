@@ -32,7 +32,12 @@ export const start: Work = {
   name: "start",
   about: "a primary of a small database, start of the process → GET /health is 200",
   measures: [
-    { key: "healthy", title: "start → healthy", unit: "ms" },
+    {
+      key: "healthy",
+      title: "start → healthy",
+      unit: "ms",
+      target: { of: "median", most: 250 },
+    },
     { key: "size", title: "executable", unit: "MB" },
   ],
   async once(stage): Promise<Samples> {

@@ -49,7 +49,8 @@ function rowsOf(result: Result, work: string): string[][] {
   ];
 }
 
-function targetText({ target, unit }: Measure): string {
+/** "≤ 1.50 ms", "ratio ≥ 0.800"; empty without a target. */
+export function targetText({ target, unit }: Measure): string {
   if (target === undefined) return "";
   const bound = (sign: string, value: number | undefined): string[] =>
     value === undefined

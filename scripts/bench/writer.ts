@@ -1,9 +1,10 @@
 /**
- * Work "writer": commits of one row, one after the other, with a replica and without replication, one
- * after the other in the same run. May import: scripts/bench.
+ * Works "writer" and "writers": commits of one row as fast as one or two writers can, with a replica
+ * and without replication, one after the other in the same run. May import: scripts/bench.
  * @module
  */
 import type { Message } from "./helper.ts";
+import { followByLitestream } from "./litestream.ts";
 import { seen, type Stage } from "./stage.ts";
 import { interleaved, type Sample, type Samples, type Work } from "./work.ts";
 
@@ -19,6 +20,7 @@ const FULL: Setting = { name: "full", synchronous: "full", timeoutMs: 5000 };
 const IMPATIENT: Setting = { name: "impatient", synchronous: "normal", timeoutMs: 0 };
 
 interface Written {
+  /** Of all writers. */
   readonly perSecond: number;
   readonly busy: number;
   readonly longestMs: number;
@@ -26,36 +28,41 @@ interface Written {
   readonly behindMs: number;
 }
 
-/** The writer stays connected afterwards, as applications do. */
-async function write(stage: Stage, path: string, setting: Setting): Promise<Message> {
+/** The writers stay connected afterwards, as applications do. */
+async function write(
+  stage: Stage,
+  path: string,
+  setting: Setting,
+  writers: number,
+): Promise<Message[]> {
   const { seconds } = stage.options;
   const { synchronous, timeoutMs } = setting;
   const options = { path, seconds, synchronous, timeout_ms: timeoutMs };
-  const writer = stage.helper("saturate", options);
-  return await writer.next("saturated", seconds * 1000 + 60_000);
+  const all = Array.from({ length: writers }, () => stage.helper("saturate", options));
+  return await Promise.all(all.map((one) => one.next("saturated", seconds * 1000 + 60_000)));
 }
 
-function writtenOf(done: Message, behindMs: number): Written {
-  const seconds = Number(done["seconds"]);
-  const perSecond = Number(done["count"]) / seconds;
+function writtenOf(done: readonly Message[], behindMs: number): Written {
+  const sum = (of: (message: Message) => number): number =>
+    done.reduce((all, message) => all + of(message), 0);
   return {
-    perSecond,
-    busy: Number(done["busy"]),
-    longestMs: Number(done["longest_ms"]),
+    perSecond: sum((one) => Number(one["count"]) / Number(one["seconds"])),
+    busy: sum((one) => Number(one["busy"])),
+    longestMs: Math.max(...done.map((one) => Number(one["longest_ms"]))),
     behindMs,
   };
 }
 
-async function alone(stage: Stage, setting: Setting): Promise<Written> {
+async function alone(stage: Stage, setting: Setting, writers: number): Promise<Written> {
   const path = await stage.database(`${setting.name}-alone`);
-  return writtenOf(await write(stage, path, setting), 0);
+  return writtenOf(await write(stage, path, setting, writers), 0);
 }
 
-async function replicated(stage: Stage, setting: Setting): Promise<Written> {
+async function replicated(stage: Stage, setting: Setting, writers: number): Promise<Written> {
   const { source, copy, primary, replica } = await stage.pair(setting.name);
-  const done = await write(stage, source, setting);
+  const done = await write(stage, source, setting, writers);
   const ended = performance.now();
-  const last = Number(done["id"]);
+  const last = Math.max(...done.map((one) => Number(one["id"])));
   const watcher = stage.helper("watch", { path: copy, live: true, pause_ms: 1 });
   const first = await watcher.next("watching");
   if (Number(first["id"]) < last) await seen(watcher, last);
@@ -66,8 +73,26 @@ async function replicated(stage: Stage, setting: Setting): Promise<Written> {
   return writtenOf(done, behindMs);
 }
 
-async function compare(stage: Stage, nth: number, setting: Setting): Promise<[Written, Written]> {
-  return await interleaved(nth, () => alone(stage, setting), () => replicated(stage, setting));
+async function compare(
+  stage: Stage,
+  nth: number,
+  setting: Setting,
+  writers = 1,
+): Promise<[Written, Written]> {
+  return await interleaved(
+    nth,
+    () => alone(stage, setting, writers),
+    () => replicated(stage, setting, writers),
+  );
+}
+
+/** The same writer while Litestream follows its file, where it is named. */
+async function besideLitestream(stage: Stage): Promise<Readonly<Record<string, number>>> {
+  const { litestream } = stage.options;
+  if (litestream === undefined) return {};
+  const path = await stage.database("litestream-source");
+  await using _follower = await followByLitestream(stage, litestream, path);
+  return { "Litestream 0.5": writtenOf(await write(stage, path, NORMAL, 1), 0).perSecond };
 }
 
 const against = (value: number, baseline: number): Sample => ({
@@ -96,14 +121,44 @@ export const writer: Work = {
     const [normalAlone, normal] = await compare(stage, nth, NORMAL);
     const [fullAlone, full] = await compare(stage, nth, FULL);
     const [impatientAlone, impatient] = await compare(stage, nth, IMPATIENT);
+    const others = await besideLitestream(stage);
     return {
-      normal: against(normal.perSecond, normalAlone.perSecond),
+      normal: {
+        value: normal.perSecond,
+        baselines: { alone: normalAlone.perSecond, ...others },
+      },
       full: against(full.perSecond, fullAlone.perSecond),
       longest: against(normal.longestMs, normalAlone.longestMs),
       behind: { value: normal.behindMs },
       busy: against(impatient.busy, impatientAlone.busy),
       impatient: against(impatient.perSecond, impatientAlone.perSecond),
       blocked: against(impatient.longestMs, impatientAlone.longestMs),
+    };
+  },
+};
+
+export const writers: Work = {
+  name: "writers",
+  about: "two writers at once, each as fast as it can; both together",
+  measures: [
+    {
+      key: "normal",
+      title: "synchronous=normal",
+      unit: "/s",
+      target: { of: "ratio", least: 0.8 },
+    },
+    { key: "full", title: "synchronous=full", unit: "/s", target: { of: "ratio", least: 0.8 } },
+    { key: "longest", title: "longest commit, normal", unit: "ms" },
+    { key: "behind", title: "copy complete after the end, ≤", unit: "ms" },
+  ],
+  async once(stage, nth): Promise<Samples> {
+    const [normalAlone, normal] = await compare(stage, nth, NORMAL, 2);
+    const [fullAlone, full] = await compare(stage, nth, FULL, 2);
+    return {
+      normal: against(normal.perSecond, normalAlone.perSecond),
+      full: against(full.perSecond, fullAlone.perSecond),
+      longest: against(normal.longestMs, normalAlone.longestMs),
+      behind: { value: normal.behindMs },
     };
   },
 };

@@ -1,5 +1,5 @@
 import { parseArguments } from "../../../scripts/bench/arguments.ts";
-import { processTicks, residentMegabytes } from "../../../scripts/bench/idle.ts";
+import { peakMegabytes, processTicks, residentMegabytes } from "../../../scripts/bench/proc.ts";
 import { Lag } from "../../../scripts/bench/lag.ts";
 import { formatNumber, median, percentile } from "../../../scripts/bench/numbers.ts";
 import { tableLines } from "../../../scripts/bench/table.ts";
@@ -10,6 +10,7 @@ import {
   type Samples,
   type Work,
 } from "../../../scripts/bench/work.ts";
+import { WORKS } from "../../../scripts/bench/works.ts";
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 
 const SPEED: Measure = {
@@ -68,12 +69,19 @@ Deno.test("formatNumber() shows three digits, and separators from 100 on", () =>
 
 Deno.test("parseArguments() of bench takes works in the table's order, numbers and --json", () => {
   const known = ["latency", "writer", "copy"];
-  const all = { works: known, json: false, runs: 3, sizeMb: 1024, seconds: 10 };
+  const switches = { json: false, quick: false, record: false };
+  const all = { works: known, ...switches, runs: 3, sizeMb: 1024, seconds: 10 };
   assertEquals(parseArguments([], known), all);
   assertEquals(
     parseArguments(["copy", "--runs", "5", "latency", "--size=64", "--json"], known),
     { ...all, works: ["latency", "copy"], json: true, runs: 5, sizeMb: 64 },
   );
+  assertEquals(
+    parseArguments(["--quick", "--seconds=2", "--litestream", "ls"], known),
+    { works: known, ...switches, quick: true, runs: 1, sizeMb: 4, seconds: 2, litestream: "ls" },
+  );
+  assertThrows(() => parseArguments(["--litestream"], known), /Cannot use --litestream/);
+  assertThrows(() => parseArguments(["--quick", "--record"], known), /leave out one of both/);
   assertThrows(() => parseArguments(["speed"], known), /"speed": say any of latency, writer, copy/);
   assertThrows(() => parseArguments(["--runs"], known), /Cannot use "" as --runs/);
   assertThrows(() => parseArguments(["--runs=0"], known), /from 1 on/);
@@ -142,6 +150,15 @@ Deno.test("processTicks() counts fields behind the name, which may hold brackets
   assertEquals(processTicks(stat), 21);
 });
 
-Deno.test("residentMegabytes() reads VmRSS", () => {
-  assertEquals(residentMegabytes("VmHWM:\t  99 kB\nVmRSS:\t   88000 kB\nThreads:\t9\n"), 90.112);
+Deno.test("residentMegabytes() reads VmRSS, peakMegabytes() VmHWM", () => {
+  const status = "VmHWM:\t  99000 kB\nVmRSS:\t   88000 kB\nThreads:\t9\n";
+  assertEquals([residentMegabytes(status), peakMegabytes(status)], [90.112, 101.376]);
+});
+
+Deno.test("docs/BENCHMARKS.md tells every work with its sentence", async () => {
+  const text = await Deno.readTextFile(new URL("../../../docs/BENCHMARKS.md", import.meta.url));
+  const rows = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
+  for (const { name, about } of WORKS) {
+    assert(rows.some((row) => row[1] === `\`${name}\`` && row[2] === about), name);
+  }
 });
