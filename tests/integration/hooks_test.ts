@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch } from "../support/assert.ts";
 import { EXECUTABLE } from "../support/node.ts";
-import { eventually, runToEnd } from "../support/process.ts";
+import { Child, eventually, runToEnd } from "../support/process.ts";
 import { primaryOf, replicaOf } from "../support/replication.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
 
@@ -41,6 +42,69 @@ scopedTest("hooks: a lost upstream and a promotion are told to commands", async 
   await told(/\|primary\|serving\|/);
   assertEquals(promoted.told().length, 1);
 });
+
+/** It tries to write, is refused, and opens the database again at SIGUSR1. */
+const APPLICATION = `
+import signal, sqlite3, sys, time
+path, told = sys.argv[1:]
+again = True
+def reopen(*_):
+    global again
+    again = True
+signal.signal(signal.SIGUSR1, reopen)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+while True:
+    if again:
+        again = False
+        db = sqlite3.connect(path, isolation_level=None, timeout=5)
+    try:
+        db.execute("INSERT INTO t VALUES(2)")
+        open(told, "a").write("written\\n")
+    except sqlite3.OperationalError as error:
+        open(told, "a").write(str(error) + "\\n")
+    time.sleep(0.05)
+`;
+
+scopedTest(
+  "examples/takeover.yml: the application writes once its node is promoted",
+  async (scope) => {
+    const [source, copy] = [await scope.path("p/app.db"), await scope.path("r/app.db")];
+    const app = await scope.open(source);
+    await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)", "INSERT INTO t VALUES(1)");
+    const primary = await scope.start("primary", primaryOf(source));
+    const [program, told] = [`${scope.folder}/app.py`, `${scope.folder}/told.txt`];
+    await Deno.writeTextFile(program, APPLICATION);
+    await Deno.writeTextFile(told, "");
+    const example = fileURLToPath(new URL("../../examples/takeover.yml", import.meta.url));
+    const config = `${scope.folder}/takeover.yml`;
+    const text = (await Deno.readTextFile(example))
+      .replace('addr: ":9090"', 'addr: "127.0.0.1:0"')
+      .replace(/^exec: .*$/m, `exec: python3 -B ${program} ${copy} ${told}`)
+      .replace("- path: /data/db", `- path: ${copy}`)
+      .replace("http://a.internal:9090", `${primary.url}${source}`)
+      .replace(
+        /http:\/\/[bc]\.internal:9090/g,
+        (_, at: number) => `http://127.0.0.1:${1 + at % 9}`,
+      );
+    await Deno.writeTextFile(config, text);
+    const node = scope.own(
+      new Child({ program: EXECUTABLE, args: ["replicate", "-config", config] }),
+    );
+    const says = (what: string): Promise<boolean> =>
+      eventually(what, () => Deno.readTextFileSync(told).includes(what) || undefined);
+    await says("readonly database");
+    await primary.kill();
+    const address = await eventually("its address", () => {
+      const line = node.stderr.kept.find((line) => line.includes("listening"));
+      return line?.match(/addr=(\S+)/)?.[1];
+    });
+    const { code, error } = await runToEnd(EXECUTABLE, ["promote", `http://${address}${copy}`]);
+    assertEquals([code, error], [0, ""]);
+    await says("written");
+    node.signal("SIGTERM");
+    assertEquals((await node.wait(10_000)).code, 0);
+  },
+);
 
 scopedTest("hooks: one that fails or hangs is told, and holds nothing up", async (scope) => {
   const source = await scope.path("p/app.db");

@@ -28,7 +28,9 @@ Deno.test("every config in the documents is read by the config reader", async ()
 });
 
 Deno.test("the examples are read by the config reader", async () => {
-  for (const name of ["primary.yml", "replica.yml"]) reads(name, await source(`examples/${name}`));
+  for (const name of ["primary.yml", "replica.yml", "takeover.yml"]) {
+    reads(name, await source(`examples/${name}`));
+  }
 });
 
 Deno.test("the installed config is empty, and each half of it is one when uncommented", async () => {
