@@ -17,7 +17,11 @@ import type { StatusJson } from "./status_view.ts";
 
 const LIMIT_MS = 3000;
 /** What sentences about certificates call a command's arguments. */
-export const FLAGS: Settings = { url: "the URL", ca: "-ca" };
+export const FLAGS: Settings = {
+  url: "the URL",
+  ca: "-ca",
+  token: "use -token or -token-file, with its auth.token",
+};
 
 export interface NodeAddress {
   readonly url: string;

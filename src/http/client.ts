@@ -248,7 +248,8 @@ export class HttpSource implements ChangeSource {
     } catch { /* not ours: a proxy's page, or another server */ }
     const { url } = this.#options;
     if (response.status === 401) {
-      const way = "set upstream.token, or upstream.token-file, to its auth.token";
+      const way = this.#options.settings?.token ??
+        "set upstream.token, or upstream.token-file, to its auth.token";
       return new LiveError("upstream", `${url} refuses: ${way}`);
     }
     return new LiveError(code, `${url} answers ${response.status}: ${message}`);

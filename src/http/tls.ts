@@ -73,6 +73,8 @@ export interface Settings {
   readonly url: string;
   /** Where a CA is named: "upstream.ca". */
   readonly ca: string;
+  /** What to do for a token, of a sentence; default: that of a config. */
+  readonly token?: string;
 }
 
 const CAUSES: readonly (readonly [pattern: RegExp, sentence: (of: Settings) => string])[] = [

@@ -110,6 +110,10 @@ scopedTest("copy: says what it cannot do", async (scope) => {
   assertEquals((await copied(primary.url, `${scope.folder}/a.db`)).code, 2);
   const nowhere = await copied(primary.url + source, `${scope.folder}/no/a.db`);
   assertEquals([nowhere.code, nowhere.error.includes("no/a.db.part")], [1, true]);
+  const closed = await scope.start("closed", { ...primaryOf(source), token: "t0ken" }, false);
+  await closed.logged(/listening/);
+  const refused = await copied(closed.url + source, `${scope.folder}/a.db`);
+  assertEquals([refused.code, refused.error.includes("use -token or -token-file")], [1, true]);
   const left = (await Array.fromAsync(Deno.readDir(scope.folder))).map(({ name }) => name).sort();
-  assertEquals(left, ["p", "primary.yml"]);
+  assertEquals(left, ["closed.yml", "p", "primary.yml"]);
 });
