@@ -38,33 +38,50 @@ export interface Lender {
 export async function lend(lender: Lender, clock: Clock): Promise<void> {
   const { handle } = lender;
   if (handle.working) return; // a recovery, which needs CKPT
-  const first = handle.walIndex.pin();
-  if (first === undefined) return;
-  let pin: ShmLock | undefined = first;
+  const pin = handle.walIndex.pin();
+  if (pin === undefined) return;
+  const held: Held = { pin };
   handle.lend();
-
   try {
-    const until = clock.monotonic() + LENT_MS;
-    while (!lender.isLost && clock.monotonic() < until && handle.isLent) {
-      if (!handle.isRestarting()) {
-        if (pin === undefined) break; // it has restarted the log, or given up
-        await clock.sleep(LOOK_MS);
-        continue;
-      }
-      if (pin !== undefined && isDone(lender)) {
-        lender.letGo();
-        pin[Symbol.dispose]();
-        pin = undefined;
-      }
-      await clock.sleep(SOON_MS);
-    }
-    while (!lender.isLost && !handle.reclaim()) {
-      pin ??= handle.walIndex.pin();
-      await clock.sleep(LOOK_MS);
+    try {
+      await letOthers(lender, held, clock);
+    } finally {
+      await reclaim(lender, held, clock); // also after an error: nobody else does
     }
     if (!lender.isLost) await lender.readOn(handle.backfilled());
   } finally {
-    pin?.[Symbol.dispose]();
+    held.pin?.[Symbol.dispose]();
+  }
+}
+
+interface Held {
+  /** Undefined while the log may restart. */
+  pin: ShmLock | undefined;
+}
+
+async function letOthers(lender: Lender, held: Held, clock: Clock): Promise<void> {
+  const { handle } = lender;
+  const until = clock.monotonic() + LENT_MS;
+  while (!lender.isLost && clock.monotonic() < until) {
+    if (!handle.isRestarting()) {
+      if (held.pin === undefined) return; // it has restarted the log, or given up
+      await clock.sleep(LOOK_MS);
+      continue;
+    }
+    if (held.pin !== undefined && isDone(lender)) {
+      lender.letGo();
+      held.pin[Symbol.dispose]();
+      held.pin = undefined;
+    }
+    await clock.sleep(SOON_MS);
+  }
+}
+
+/** Somebody may be in a checkpoint, for as long as the disk takes. */
+async function reclaim(lender: Lender, held: Held, clock: Clock): Promise<void> {
+  while (!lender.isLost && !lender.handle.reclaim()) {
+    held.pin ??= lender.handle.walIndex.pin();
+    await clock.sleep(LOOK_MS);
   }
 }
 

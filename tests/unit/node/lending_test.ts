@@ -1,0 +1,85 @@
+import { LiveError } from "../../../src/base/errors.ts";
+import type { DatabaseHandle } from "../../../src/node/handle.ts";
+import { lend, type Lender } from "../../../src/node/lending.ts";
+import { assertEquals, assertRejects } from "../../support/assert.ts";
+import { fakeEnv } from "../../support/fake_env.ts";
+
+/** What happens, in order; the other process does what `others` says. */
+function fixture(
+  others: { restarts?: boolean; checkpoints?: boolean; fails?: LiveError },
+  backfilled = 10,
+) {
+  const env = fakeEnv();
+  const events: string[] = [];
+  const log = { mxFrame: 10, backfilled };
+  const handle = {
+    working: false,
+    walIndex: {
+      pin: () => {
+        events.push("pin");
+        return { [Symbol.dispose]: () => events.push("unpin") };
+      },
+      header: () => log,
+    },
+    lend: () => events.push("lend"),
+    reclaim: () => {
+      if (others.checkpoints === true) return false;
+      events.push("reclaim");
+      return true;
+    },
+    isRestarting: () => others.restarts === true,
+    backfilled: () => log.backfilled,
+  };
+  const lender: Lender = {
+    handle: handle as unknown as DatabaseHandle,
+    last: 10,
+    isLost: false,
+    consume: () => {
+      events.push("read");
+      if (others.fails !== undefined) throw others.fails;
+    },
+    readOn: (last) => Promise.resolve(void events.push(`read to ${last}`)),
+    letGo: () => events.push("let go"),
+  };
+  return { env, events, log, others, done: lend(lender, env.clock) };
+}
+
+Deno.test("lend() keeps the log pinned for as long as nobody restarts it", async () => {
+  const { env, events, done } = fixture({});
+  for (let ms = 0; ms < 1300; ms += 5) await env.clock.advance(5);
+  await done;
+  assertEquals(events, ["pin", "lend", "reclaim", "read to 10", "unpin"]);
+  assertEquals(env.clock.waiting, 0);
+});
+
+Deno.test("lend() lets the log go once all of it is backfilled and read, and not before", async () => {
+  const { env, events, done, log, others } = fixture({ restarts: true }, 9);
+  await env.clock.advance(10);
+  assertEquals(events.includes("unpin"), false);
+  log.backfilled = 10;
+  await env.clock.advance(1);
+  assertEquals(events.slice(-2), ["let go", "unpin"]);
+  others.restarts = false;
+  for (let ms = 0; ms < 20; ms++) await env.clock.advance(1);
+  await done;
+  assertEquals(events.slice(-2), ["reclaim", "read to 10"]);
+});
+
+Deno.test("lend() takes the lock back after an error, too", async () => {
+  const fails = new LiveError("busy", "the header of the log is being written");
+  const { env, events, done } = fixture({ restarts: true, fails });
+  const failed = assertRejects(() => done);
+  for (let ms = 0; ms < 20; ms++) await env.clock.advance(1);
+  await failed;
+  assertEquals(events, ["pin", "lend", "read", "reclaim", "unpin"]);
+});
+
+Deno.test("lend() waits, pinned, for a checkpoint of somebody else to end", async () => {
+  const { env, events, done, others } = fixture({ checkpoints: true });
+  for (let ms = 0; ms < 5000; ms += 100) await env.clock.advance(100);
+  assertEquals(events, ["pin", "lend"]);
+  others.checkpoints = false;
+  await env.clock.advance(5);
+  await done;
+  assertEquals(events.slice(2), ["reclaim", "read to 10", "unpin"]);
+});
