@@ -12,6 +12,7 @@ import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, formatPosition, type Position } from "../base/types.ts";
 import { Waiters } from "../base/waiters.ts";
 import type { ChangeSource } from "../changes/source.ts";
+import { Chain } from "./chain.ts";
 import { Counters } from "./counters.ts";
 import { Downstreams } from "./downstreams.ts";
 import { demote, type Demoted, type Peer } from "./demotion.ts";
@@ -49,8 +50,6 @@ const WAITING: readonly ErrorCode[] = [
 ];
 /** How often the upstream that was left is told. */
 const TELL_MS = 2000;
-/** Of a chain of replicas, as far as it is remembered. */
-const MAX_HOPS = 32;
 /** Epochs that are remembered. */
 const MAX_PAST = 64;
 /** After the last commit; one that is quiet for longer is looked at each second. */
@@ -100,9 +99,7 @@ export class Database implements Waited {
   #promotion: PromiseWithResolvers<Promoted> | undefined;
   /** Ends the pause before the next attempt. */
   #hurry = new AbortController();
-  /** Of this database in this process. A replica that finds it among those it follows is in a cycle. */
-  readonly #instance: string;
-  #followed: readonly string[] = [];
+  readonly #chain: Chain;
   /** Epochs that it has been in, the one of now first. */
   #past: readonly Epoch[] = [];
   #primary: Primary | undefined;
@@ -130,7 +127,7 @@ export class Database implements Waited {
     this.#files = new SideFiles(options.path);
     this.#history = new HistoryFile(() => this.#files.folder);
     this.#standing = new Standing(options, this.#files, this.#history, this.#env);
-    this.#instance = env.random.id();
+    this.#chain = new Chain(env.random.id(), options.path);
     if (options.upstream !== undefined) this.#becomeReplica(options.upstream);
   }
 
@@ -157,7 +154,7 @@ export class Database implements Waited {
   #becomePrimary(): void {
     this.#view?.disconnected(undefined);
     this.#replica = this.#view = undefined;
-    this.#followed = [];
+    this.#chain.leave();
   }
 
   /** Runs until `signal` aborts; never throws for what the world outside does. */
@@ -346,23 +343,18 @@ export class Database implements Waited {
 
   /** This database and those it follows, as far as is known. */
   get chain(): readonly string[] {
-    return [this.#instance, ...this.#followed];
+    return this.#chain.ids;
   }
 
-  /** @throws {LiveError} "guard" if it follows itself. */
+  /** `asked`: an upstream is looked at, none is followed yet. @throws {LiveError} "guard" in a cycle. */
   #follows(ids: readonly string[], asked: boolean): void {
-    if (ids.includes(this.#instance)) {
-      const { url, path } = this.#upstream!;
-      const how = ids[0] === this.#instance ? "is this very database" : "is a replica of it";
-      const error = new LiveError(
-        "guard",
-        `"${this.options.path}" would follow itself: its upstream ${url}${path} ${how}, and a ` +
-          "cycle has no primary; correct the `upstream` of one of them",
-      );
-      if (!asked) this.#replica?.interrupt(error); // it may be the answer to a report, beside the stream
-      throw error;
+    const cycle = this.#chain.cycle(ids, this.#upstream!);
+    if (cycle === undefined) {
+      if (!asked) this.#chain.follow(ids);
+      return;
     }
-    if (!asked) this.#followed = ids.slice(0, MAX_HOPS);
+    if (!asked) this.#replica?.interrupt(cycle); // it may be the answer to a report, beside the stream
+    throw cycle;
   }
 
   /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve, "guard". */
