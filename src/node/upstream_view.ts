@@ -55,6 +55,7 @@ export class UpstreamView {
   #above: readonly Above[] | undefined;
   /** Branches were told: that there are none any more has to be told, too. */
   #toldBranches = false;
+  #exchanging = false;
   /** Somebody asked for the status. */
   #lookedAt = -Infinity;
   #cancelIdle: () => void = () => {};
@@ -268,8 +269,14 @@ export class UpstreamView {
     const signal = this.#connection?.signal;
     if (signal === undefined || this.#source?.tree === undefined) return;
     if (branches.length === 0 && !this.#toldBranches && !isWatched) return;
+    if (this.#exchanging) return;
+    this.#exchanging = true;
     this.#toldBranches = branches.length > 0;
-    this.#above = await this.#source.tree(branches, signal);
+    try {
+      this.#above = await this.#source.tree(branches, signal);
+    } finally {
+      this.#exchanging = false;
+    }
   }
 
   #told(epoch: Epoch, txid: Txid): void {
