@@ -43,6 +43,7 @@ Deno.test("childrenOf() lists the keys of one level", () => {
     "tls",
     "exec",
     "self-check-rate",
+    "copy-rate-limit",
     "log-level",
     "log-format",
     "limits",
