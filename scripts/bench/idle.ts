@@ -12,14 +12,26 @@ import type { Stage } from "./stage.ts";
 import type { Measure, Samples, Work } from "./work.ts";
 
 const SETTLE_MS = 2000;
+/** Opening so many leaves garbage, which is collected for some seconds. */
+const MANY_SETTLE_MS = 10_000;
 const DATABASES = 200;
-const WHO = ["primary", "replica"] as const;
+
+interface Who {
+  readonly key: string;
+  readonly title: string;
+}
+
+const PAIR: readonly Who[] = [
+  { key: "primary", title: "primary" },
+  { key: "replica", title: "replica" },
+];
+const ALONE: Who = { key: "alone", title: "primary that nobody follows" };
 
 /** `mostMb`: of what is resident at rest. */
-function measures(mostMb: number): Measure[] {
+function measures(whos: readonly Who[], mostMb: number): Measure[] {
   const of = (part: string, what: string, unit: string, most?: number): Measure[] =>
-    WHO.map((who) => {
-      const measure = { key: `${who}-${part}`, title: `${who}: ${what}`, unit };
+    whos.map((who) => {
+      const measure = { key: `${who.key}-${part}`, title: `${who.title}: ${what}`, unit };
       return most === undefined ? measure : { ...measure, target: { of: "median", most } };
     });
   return [
@@ -29,16 +41,21 @@ function measures(mostMb: number): Measure[] {
   ];
 }
 
-async function rest(stage: Stage, nodes: readonly LiveNode[]): Promise<Samples> {
+async function rest(
+  stage: Stage,
+  whos: readonly Who[],
+  nodes: readonly LiveNode[],
+  settleMs = SETTLE_MS,
+): Promise<Samples> {
   const { seconds, quick } = stage.options;
-  await sleep(quick ? 100 : SETTLE_MS);
+  await sleep(quick ? 100 : settleMs);
   const used = await processorShare(nodes, () => sleep(seconds * 1000));
   const samples: Record<string, { value: number }> = {};
-  for (const [at, who] of WHO.entries()) {
+  for (const [at, { key }] of whos.entries()) {
     const { now, peak } = await memoryOf(nodes[at]!);
-    samples[`${who}-cpu`] = { value: used[at]! };
-    samples[`${who}-memory`] = { value: now };
-    samples[`${who}-peak`] = { value: peak };
+    samples[`${key}-cpu`] = { value: used[at]! };
+    samples[`${key}-memory`] = { value: now };
+    samples[`${key}-peak`] = { value: peak };
   }
   return samples;
 }
@@ -46,20 +63,20 @@ async function rest(stage: Stage, nodes: readonly LiveNode[]): Promise<Samples> 
 export const idle: Work = {
   name: "idle",
   about: "an application is connected, nobody writes; small database",
-  measures: measures(90),
+  measures: measures(PAIR, 90),
   async once(stage): Promise<Samples> {
     const { source, primary, replica } = await stage.pair("live");
     await stage.helper("hold", { path: source }).next("holding");
-    return await rest(stage, [primary, replica]);
+    return await rest(stage, PAIR, [primary, replica]);
   },
 };
 
 export const databases: Work = {
   name: "databases",
   about:
-    `${DATABASES} small databases in one process, followed by another; nobody writes, then one`,
+    `${DATABASES} small databases in one process, alone, then followed by another; nobody writes`,
   measures: [
-    ...measures(300),
+    ...measures([ALONE, ...PAIR], 300),
     { key: "p50", title: "commit → visible p50 in one of them", unit: "ms" },
   ],
   async once(stage): Promise<Samples> {
@@ -70,13 +87,14 @@ export const databases: Work = {
     await stage.helper("make", { paths: sources }).next("made", 120_000);
     const primary = stage.node("primary", sources.map((path) => ({ path })));
     await stage.ready(primary);
+    const alone = await rest(stage, [ALONE], [primary], MANY_SETTLE_MS);
     const replica = stage.node(
       "replica",
       copies.map((path, nth) => ({ path, upstream: { url: primary.url, path: sources[nth]! } })),
     );
     await stage.ready(replica);
-    const samples = await rest(stage, [primary, replica]);
+    const followed = await rest(stage, PAIR, [primary, replica], MANY_SETTLE_MS);
     const { p50 } = await paced(stage, sources[0]!, [copies[0]!], 100);
-    return { ...samples, p50: { value: p50 } };
+    return { ...alone, ...followed, p50: { value: p50 } };
   },
 };

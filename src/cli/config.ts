@@ -31,6 +31,7 @@ import {
   absolutePath,
   parseBoolean,
   parseChoice,
+  parseCopyRate,
   parseId,
   parseMode,
   parseRate,
@@ -143,7 +144,7 @@ export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
       databases,
       ...node,
       ...readSelfCheck(root),
-      limits: readLimits(root.section("limits")),
+      limits: readLimits(root),
     },
     log: logOptions(options, root),
     ...(exec && { exec }),
@@ -164,10 +165,14 @@ function readSelfCheck(root: Section): { selfCheckBytes: number } {
   return { selfCheckBytes: root.read("self-check-rate", parseRate) ?? DEFAULT_SELF_CHECK_BYTES };
 }
 
-function readLimits(section: Section | undefined): Limits {
+function readLimits(root: Section): Limits {
+  const section = root.section("limits");
   const mib = section?.number("queued-memory");
+  const streams = section?.number("streams") ?? LIMIT_DEFAULTS.streams;
+  const copyBytes = root.read("copy-rate-limit", (text) => parseCopyRate(text, streams));
   return {
-    streams: section?.number("streams") ?? LIMIT_DEFAULTS.streams,
+    ...(copyBytes !== undefined && copyBytes > 0 && { copyBytes }),
+    streams,
     requests: section?.number("requests") ?? LIMIT_DEFAULTS.requests,
     queuedBytes: mib === undefined ? LIMIT_DEFAULTS.queuedBytes : mib * 1024 * 1024,
     stallMs: section?.number("stall-timeout") ?? LIMIT_DEFAULTS.stallMs,

@@ -135,6 +135,15 @@ export const KEYS: readonly ConfigKey[] = [
       "that bytes that went bad on the disk are found and fetched anew; 0 is none.",
   },
   {
+    name: "copy-rate-limit",
+    type: "rate",
+    default: "0",
+    example: "50MB/s",
+    help:
+      "How much this node sends as first copies and repairs, all of them together, so that a replica " +
+      "that joins leaves the line to the live ones; 0 is as fast as it goes.",
+  },
+  {
     name: "log-level",
     type: "choice",
     choices: LOG_LEVELS,

@@ -6,7 +6,7 @@
 import type { Log } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import type { Node } from "../node/node.ts";
-import type { NodeOptions } from "../node/options.ts";
+import { DEFAULT_SELF_CHECK_BYTES, LIMIT_DEFAULTS, type NodeOptions } from "../node/options.ts";
 import type { LoadedConfig } from "./loaded.ts";
 
 export interface Reloading {
@@ -52,14 +52,20 @@ async function reload({ running, node, log, load, renew }: Reloading): Promise<v
 
 /** Keys that are read once, at the start. */
 function needRestart(before: LoadedConfig, after: LoadedConfig): string[] {
-  const fixed = ({ options, log, exec, hooks }: LoadedConfig): Record<string, unknown> => ({
-    addr: options.addr,
-    "log-level": log.level,
-    "log-format": log.format,
-    exec,
-    "on-promote": hooks?.onPromote,
-    "on-state-change": hooks?.onStateChange,
-  });
+  const fixed = ({ options, log, exec, hooks }: LoadedConfig): Record<string, unknown> => {
+    const { copyBytes = 0, ...limits } = options.limits ?? LIMIT_DEFAULTS;
+    return {
+      addr: options.addr,
+      "self-check-rate": options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES,
+      "copy-rate-limit": copyBytes,
+      limits,
+      "log-level": log.level,
+      "log-format": log.format,
+      exec,
+      "on-promote": hooks?.onPromote,
+      "on-state-change": hooks?.onStateChange,
+    };
+  };
   const [was, is] = [fixed(before), fixed(after)];
   return Object.keys(is).filter((key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]));
 }

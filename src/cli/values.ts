@@ -1,10 +1,11 @@
 /**
  * Values of single keys: text in, checked value out. Each complaint is a LiveError "config" without
  * a place ("must be …, not …; write …"); the caller adds file and line. No state, no I/O.
- * May import: base/, cli/place.
+ * May import: base/, node/options, cli/place.
  * @module
  */
 import { formatDuration, parseDuration } from "../base/duration.ts";
+import { COPY_BYTES_A_STREAM } from "../node/options.ts";
 import { problem, show } from "./place.ts";
 
 export interface Range {
@@ -62,6 +63,18 @@ export function parseRate(text: string): number {
   const [, number, unit] = text.match(/^([0-9]{1,6}(?:\.[0-9]{1,3})?) ?(B|KB|MB|GB)\/s$/) ?? [];
   if (number !== undefined) return Math.round(Number(number) * UNIT_BYTES[unit!]!);
   throw problem(`must be bytes a second, not ${show(text)}; write it like 256KB/s, 50MB/s or 0`);
+}
+
+/** Bytes a second; 0: no limit. Each of `streams` copies must hear something each second. */
+export function parseCopyRate(text: string, streams: number): number {
+  const bytes = parseRate(text);
+  const least = streams * COPY_BYTES_A_STREAM;
+  const shown = least < 1e6 ? `${least / 1e3}KB/s` : `${least / 1e6}MB/s`;
+  if (bytes === 0 || bytes >= least) return bytes;
+  throw problem(
+    `is ${text}, too little for ${streams} replicas (limits.streams) that give up without a byte ` +
+      `for 3s; write ${shown} or more, lower limits.streams, or write 0 for no limit`,
+  );
 }
 
 export function parseChoice<T extends string>(text: string, choices: readonly T[]): T {

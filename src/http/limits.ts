@@ -1,6 +1,6 @@
 /**
- * What strangers may hold of this node: streams, requests at work, bytes that wait for a slow reader.
- * No I/O. May import: base/, node/options.
+ * What strangers may hold of this node: streams, requests at work, bytes that wait for a slow reader,
+ * and the line, while they copy. No I/O. May import: base/, node/options.
  *
  * Invariants: a stream beyond the limit is refused, and those that are there stay; where too many bytes
  * wait, the stream whose reader has taken nothing for the longest time is ended, never a fast one;
@@ -19,11 +19,20 @@ const LOOK_MS = { least: 50, most: 5000 } as const;
 export class Reader {
   /** Since when we wait for it to take what it was given (monotonic); Infinity while it waits for us. */
   waitingSince = Infinity;
+  /** Since when it waits for its turn as a copy. */
+  turnSince = Infinity;
   /** A record, or the pieces of an answer, that is kept for it; another reader may share it. */
   held: object | undefined;
 
   /** @param giveUp ends it. */
   constructor(readonly giveUp: () => void) {}
+}
+
+/** A first copy or a repair that is being sent. */
+export interface Copying {
+  /** Waits for its turn; how many of `bytes` may leave now. Once done: all, at once. */
+  readonly turn: (bytes: number) => Promise<number>;
+  readonly done: () => void;
 }
 
 export class Guests {
@@ -35,10 +44,12 @@ export class Guests {
   #streams = 0;
   #requests = 0;
   #cancelLook: (() => void) | undefined;
+  readonly #pace: CopyPace | undefined;
 
   constructor(limits: Limits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
+    if (limits.copyBytes !== undefined) this.#pace = new CopyPace(limits.copyBytes, clock);
   }
 
   /** Streams and requests at work, and bytes that are kept for readers. */
@@ -67,6 +78,27 @@ export class Guests {
     }
     this.#streams++;
     return once(() => this.#streams--);
+  }
+
+  /** A stream that begins with a copy, until done(); undefined: nothing limits how fast it leaves. */
+  copy(reader: Reader, signal: AbortSignal): Copying | undefined {
+    const pace = this.#pace;
+    if (pace === undefined) return undefined;
+    let over = false;
+    const left = pace.enter();
+    return {
+      turn: async (bytes) => {
+        if (over) return bytes;
+        reader.turnSince = this.#clock.monotonic();
+        const piece = await pace.turn(bytes, signal);
+        reader.turnSince = Infinity;
+        return piece;
+      },
+      done: () => {
+        over = true;
+        left();
+      },
+    };
   }
 
   /** Watches a reader until leave(). */
@@ -120,12 +152,14 @@ export class Guests {
     this.#heldBytes -= known.bytes;
   }
 
-  /** Of those that keep bytes in memory. False if nobody keeps us waiting. */
+  /** Of those that keep bytes in memory, also while it waits for its turn. False: nobody waits. */
   #endSlowest(): boolean {
     let slowest: Reader | undefined;
+    let oldest = Infinity;
     for (const reader of this.#readers) {
-      if (reader.held === undefined || reader.waitingSince === Infinity) continue;
-      if (reader.waitingSince < (slowest?.waitingSince ?? Infinity)) slowest = reader;
+      const since = Math.min(reader.waitingSince, reader.turnSince);
+      if (reader.held === undefined || since >= oldest) continue;
+      [slowest, oldest] = [reader, since];
     }
     if (slowest === undefined) return false;
     this.#end(slowest);
@@ -146,6 +180,54 @@ export class Guests {
       }
       this.#cancelLook = this.#readers.size === 0 ? undefined : this.#lookLater();
     });
+  }
+}
+
+/** So much of what a timer came too late for is made up for, ms. */
+const CREDIT_MS = 50;
+/** Between two pieces that one copy gets, ms: its replica gives up after 3 s. */
+const TURN_MS = 500;
+
+/**
+ * The rate at which all first copies and repairs of a node leave together. Each waits for its turn
+ * and gets a piece; an answer has no heartbeats, so the pieces are so small that every copy hears
+ * something within TURN_MS, however many there are.
+ */
+export class CopyPace {
+  readonly #clock: Clock;
+  readonly #bytesPerMs: number;
+  #copies = 0;
+  /** When all that was let go has left (monotonic). */
+  #free = -Infinity;
+  /** The turn before the next one. */
+  #before: Promise<void> = Promise.resolve();
+
+  constructor(bytesPerSecond: number, clock: Clock) {
+    this.#bytesPerMs = bytesPerSecond / 1000;
+    this.#clock = clock;
+  }
+
+  /** One more copies; call the result when it does so no more. */
+  enter(): () => void {
+    this.#copies++;
+    return once(() => this.#copies--);
+  }
+
+  /** Waits for its turn; how many of `bytes` may leave now: one at least, 0 once aborted. */
+  async turn(bytes: number, signal: AbortSignal): Promise<number> {
+    const before = this.#before;
+    const mine = Promise.withResolvers<void>();
+    this.#before = mine.promise;
+    await before;
+    const wait = this.#free - this.#clock.monotonic();
+    if (wait > 0) await this.#clock.sleep(wait, signal);
+    // Only now: of those that ask at the same moment, the first must not take it for all its own.
+    const share = Math.floor(TURN_MS * this.#bytesPerMs / Math.max(1, this.#copies));
+    const piece = signal.aborted ? 0 : Math.min(bytes, Math.max(1, share));
+    const begin = Math.max(this.#free, this.#clock.monotonic() - CREDIT_MS);
+    this.#free = begin + piece / this.#bytesPerMs;
+    mine.resolve();
+    return piece;
   }
 }
 

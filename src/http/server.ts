@@ -268,10 +268,13 @@ export class Server {
     const stop = new AbortController();
     const { counters, downstreams, position } = served;
     const reader = this.#guests.enter(() => stop.abort());
+    const isCopy = asked.since === undefined || wanted !== undefined; // its first answer
+    const copying = isCopy ? this.#guests.copy(reader, stop.signal) : undefined;
     const request: ChangesRequest = {
       ...asked,
       taken: ({ epoch, txid }) => {
         wantedTaken();
+        copying?.done();
         this.#guests.holds(reader, undefined, 0);
         if (replica !== undefined) downstreams.sent(replica, epoch, txid);
       },
@@ -292,6 +295,7 @@ export class Server {
       ended: () => {
         this.#streams.delete(stop);
         wantedTaken();
+        copying?.done();
         this.#guests.leave(reader);
         left();
         compressor?.[Symbol.dispose]();
@@ -300,6 +304,7 @@ export class Server {
         log.debug("replica disconnected");
       },
       ...(compressor && { encode: (record: Bytes) => compressor.encode(record) }),
+      ...(copying && { turn: copying.turn }),
     });
     c.get("leave")?.(); // from now on it is a stream
     log.debug("replica connected");

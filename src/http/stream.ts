@@ -19,6 +19,8 @@ export interface StreamEvents {
   ended(): void;
   /** What a record is on the wire; without it, itself. One at a time. */
   encode?(record: Bytes): Promise<Bytes>;
+  /** Waits; how many of so many bytes may leave now, at least one. Without it all, at once. */
+  turn?(bytes: number): Promise<number>;
 }
 
 /**
@@ -55,20 +57,29 @@ export async function streamOf(
     if (stop.signal.aborted) cut();
     else stop.signal.addEventListener("abort", cut, { once: true });
   };
+  /** What is left of a record that leaves in pieces. */
+  let rest: Bytes | undefined;
+  const nextBytes = async (): Promise<Bytes | undefined> => {
+    const { done, value } = first ?? await iterator.next();
+    first = undefined;
+    if (over || done === true) return undefined; // cut meanwhile, or its end
+    return events.encode === undefined ? value : await events.encode(value);
+  };
   const pull = async (controller: ReadableStreamDefaultController<Bytes>): Promise<void> => {
     events.asked();
     try {
-      const { done, value } = first ?? await iterator.next();
-      first = undefined;
-      if (over) return; // cut meanwhile
-      if (done === true) {
+      const bytes = rest ?? await nextBytes();
+      if (over) return;
+      if (bytes === undefined) {
         end();
         return controller.close();
       }
-      const bytes = events.encode === undefined ? value : await events.encode(value);
+      const count = await events.turn?.(bytes.length) ?? bytes.length;
       if (over) return;
-      controller.enqueue(bytes);
-      events.sent(bytes);
+      rest = count < bytes.length ? bytes.subarray(count) : undefined;
+      const piece = rest === undefined ? bytes : bytes.subarray(0, count);
+      controller.enqueue(piece);
+      events.sent(piece);
     } catch (error) {
       const record = encodeError(codeOf(error) ?? "sqlite", messageOf(error));
       const bytes = await events.encode?.(record) ?? record;

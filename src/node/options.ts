@@ -72,7 +72,12 @@ export interface Limits {
   readonly queuedBytes: number;
   /** A client that takes nothing of its answer for so long, or sends a body for so long, is cut. */
   readonly stallMs: number;
+  /** Sent a second as first copies and repairs, all of them together; absent: as fast as it goes. */
+  readonly copyBytes?: number;
 }
+
+/** A copy hears something each second if so many bytes a second leave for each stream there may be. */
+export const COPY_BYTES_A_STREAM = 1000;
 
 export const LIMIT_DEFAULTS: Limits = {
   streams: 1000,

@@ -64,6 +64,7 @@ tls: { cert: /tls/c, key: k }
 log-level: debug
 log-format: json
 self-check-rate: 1.5MB/s
+copy-rate-limit: 10KB/s
 limits:
   streams: 10
   requests: 20
@@ -92,7 +93,10 @@ dbs:
       selfCheckBytes: 1_500_000,
       statusTokenFile: "/users/ann/status",
       tls: { cert: "/tls/c", key: "/srv/app/k" },
-      limits: { streams: 10, requests: 20, queuedBytes: 32 * 1024 * 1024, stallMs: 5000 },
+      limits: {
+        copyBytes: 10_000,
+        ...{ streams: 10, requests: 20, queuedBytes: 32 * 1024 * 1024, stallMs: 5000 },
+      },
       databases: [
         {
           path: "/users/ann/one.db",
@@ -118,7 +122,7 @@ dbs:
     },
     log: { level: "debug", format: "json" },
     notes: [
-      "live.yml:21:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
+      "live.yml:22:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
     ],
     path: "live.yml",
   });

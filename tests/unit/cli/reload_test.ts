@@ -56,3 +56,20 @@ Deno.test("what a reload cannot change is named", async () => {
   const keys = lines.filter(({ level }) => level === "warn").map(({ fields }) => fields["key"]);
   assertEquals(keys, ["log-format", "exec"]);
 });
+
+Deno.test("rates and limits are what a reload cannot change, and named only if they did", async () => {
+  const lines: readonly [key: string, line: string][] = [
+    ["self-check-rate", "self-check-rate: 1MB/s"],
+    ["copy-rate-limit", "copy-rate-limit: 50MB/s"],
+    ["limits", "limits: { streams: 20 }"],
+  ];
+  for (const [key, line] of lines) {
+    const one = fake(() => parse(`${YAML}${line}\n`));
+    await one.reload();
+    const warned = one.lines.filter(({ level }) => level === "warn");
+    assertEquals(warned.map(({ fields }) => fields["key"]), [key]);
+  }
+  const same = fake(() => parse(`${YAML}copy-rate-limit: 0\n`));
+  await same.reload();
+  assertEquals(same.lines.filter(({ level }) => level === "warn"), []);
+});

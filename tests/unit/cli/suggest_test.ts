@@ -45,6 +45,7 @@ Deno.test("childrenOf() lists the keys of one level", () => {
     "on-promote",
     "on-state-change",
     "self-check-rate",
+    "copy-rate-limit",
     "log-level",
     "log-format",
     "limits",

@@ -1,6 +1,7 @@
 import {
   absolutePath,
   parseChoice,
+  parseCopyRate,
   parseInteger,
   parseRangedDuration,
   parseRate,
@@ -153,4 +154,13 @@ Deno.test("parseRate() reads bytes a second", () => {
   for (const text of ["", "10", "10MB", "10 Mbit/s", "-1MB/s", "1e3B/s", "1,5MB/s", "10mb/s"]) {
     assertThrows(() => parseRate(text), /must be bytes a second/);
   }
+});
+
+Deno.test("parseCopyRate() takes 0, and what lets each copy hear something in time", () => {
+  assertEquals(parseCopyRate("0", 1000), 0);
+  assertEquals(parseCopyRate("1MB/s", 1000), 1_000_000);
+  assertEquals(parseCopyRate("200KB/s", 200), 200_000);
+  assertThrows(() => parseCopyRate("999KB/s", 1000), /write 1MB\/s or more/);
+  assertThrows(() => parseCopyRate("1KB/s", 20), /write 20KB\/s or more/);
+  assertThrows(() => parseCopyRate("fast", 1000), /must be bytes a second/);
 });
