@@ -1,6 +1,6 @@
 /**
  * Checkpoints of a primary's log: passes under a pin, and past the hard limit one under the write
- * lock. When is wal/checkpoint's rule; here it is done. May import: base/, wal/, node/.
+ * lock. When is wal/checkpoint's rule; here it is done. May import: base/, sqlite/, wal/, node/.
  *
  * Invariant: every frame <= nBackfill has been read, or the log is pinned, or no writer can begin. So
  * the application restarts its own log, and no unread frame is lost.
@@ -9,6 +9,7 @@
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
+import { RC } from "../sqlite/library.ts";
 import {
   type CheckpointLimits,
   type LogState,
@@ -61,6 +62,8 @@ export class Checkpointer {
   #backOffUntil = 0;
   #backOffMs = 0;
   #heldUpBy: string | undefined;
+  /** None has succeeded from the first of these (monotonic) to the last. */
+  #failing: { readonly since: number; readonly last: number; readonly rc: number } | undefined;
   /** Of this log, a pass was held up by a reader's mark. */
   #cutShort = false;
   #lentAt: number | undefined;
@@ -100,6 +103,10 @@ export class Checkpointer {
     if (ms > STALL_MS) {
       return `a checkpoint has not ended for ${Math.round(ms / 1000)} s: is the disk hanging?`;
     }
+    const { since, last, rc } = this.#failing ?? { since: 0, last: 0, rc: 0 };
+    if (last - since > STALL_MS && backfilled < mxFrame) {
+      return `no checkpoint of the log succeeds, and it grows: SQLite code ${rc}`;
+    }
     const tooLong = this.#limits.hard > 0 && mxFrame > TOO_LONG * this.#limits.hard;
     if (!tooLong || this.#heldUpBy === undefined || backfilled === mxFrame) return undefined;
     return `the log has ${mxFrame} frames: ${this.#heldUpBy} is in the way`;
@@ -109,6 +116,7 @@ export class Checkpointer {
   restarted(): void {
     this.backfilled = 0;
     this.#cutShort = false;
+    this.#failing = undefined;
   }
 
   /** Others may restart the log: then all its commits are counted. */
@@ -181,8 +189,10 @@ export class Checkpointer {
     this.backfilled = handle.backfilled();
     if (result.rc !== 0) {
       counters.checkpointErrors++;
+      this.#failed(result.rc);
       return this.#heldUp(`SQLite code ${result.rc}`);
     }
+    this.#failing = undefined;
     // A mark as old as the running transaction is normal; one that lets nothing through is not.
     const stuck = this.backfilled === before && before < this.#primary.log.mxFrame;
     if (stuck) {
@@ -206,6 +216,14 @@ export class Checkpointer {
       await this.#env.clock.sleep(1);
       if (this.#primary.isLost) return;
     }
+  }
+
+  /** As on a disk that is broken; who is merely busy is in the way like a reader. */
+  #failed(rc: number): void {
+    if ((rc & 0xff) === RC.busy) return;
+    const now = this.#env.clock.monotonic();
+    if (this.#failing?.rc !== rc) this.#env.log.warn("checkpoint failed", { code: rc });
+    this.#failing = { since: this.#failing?.since ?? now, last: now, rc };
   }
 
   #heldUp(what: string): false {

@@ -21,6 +21,7 @@ import {
 import { PageIndex } from "../pages/page_index.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
 import type { WalIndexHeader } from "../wal/wal_index.ts";
+import { dropLinked } from "./copier.ts";
 import type { Counters } from "./counters.ts";
 import { DatabaseHandle } from "./handle.ts";
 import type { HistoryFile } from "./history_file.ts";
@@ -43,10 +44,9 @@ export interface PrimaryOpening {
 
 /** @throws {LiveError} "not_ready" or "busy": try again; others need a person. */
 export async function openPrimary(opening: PrimaryOpening, env: Env): Promise<Primary> {
-  const { handle, switchedToWal } = DatabaseHandle.open(
-    opening.options.path,
-    opening.options.allowNetworkFilesystem,
-  );
+  const { options: { path, allowNetworkFilesystem }, files } = opening;
+  dropLinked(path, `${files.folder}/copy`); // of a replica, promoted before that outlived a power cut
+  const { handle, switchedToWal } = DatabaseHandle.open(path, allowNetworkFilesystem);
   try {
     if (switchedToWal) env.log.info("database set to WAL mode");
     return await start(opening, handle, env);
@@ -67,6 +67,9 @@ async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env):
   const history = await readLog(handle, index, header, saved, env);
   const { follower, start } = history;
   refuseGuarded(handle, index);
+  // Killed in its promotion, after the frame that lifts the guard and before that frame's fsync: what
+  // is told from here on must outlive a power cut, or it would be a replica again.
+  if (saved?.contents !== undefined) await handle.wal.sync();
   index.floor = start;
   await scanFile(handle, index, start, env, opening.progress);
   // A power cut may have left the state of the replica that it was, without its place in the log.

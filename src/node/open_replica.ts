@@ -109,6 +109,9 @@ async function start(
   if (!guarded && opening.mustBeGuarded) {
     throw new LiveError("guard", `"${handle.path}" has no write guard`, { unguarded: 1 });
   }
+  // Killed in its demotion, before the fsync of the guard's frame: once it is known as a replica, others
+  // may be promoted, and a power cut must not make a primary of it again.
+  if (opening.mustBeGuarded) await handle.wal.sync();
   if (!guarded) refuseUsed(handle.path);
   const { minCheckpointPageCount: soft, maxCheckpointPageCount } = opening.options;
   const hard = maxCheckpointPageCount > 0 ? maxCheckpointPageCount : Infinity;

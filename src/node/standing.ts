@@ -93,8 +93,8 @@ export class Standing {
   /** A kill in the middle of a promotion: the guard is still there, so it is the replica that it was. */
   wasNotPromoted(error: unknown): boolean {
     const guarded = error instanceof LiveError && error.context["guarded"] === 1;
-    const { promoted } = this.#history.value;
-    if (!guarded || !sameUpstream(promoted, this.upstream)) return false;
+    if (!guarded) return false; // it may be the history that cannot be read
+    if (!sameUpstream(this.#history.value.promoted, this.upstream)) return false;
     this.#env.log.warn("a promotion was interrupted, and did not happen");
     this.#history.takeBack();
     return true;

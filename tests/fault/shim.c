@@ -36,11 +36,11 @@
 
 #define MAGIC 0x4d494853u /* "SHIM" */
 #define RULES 512
-#define INODES 8192
+#define INODES 65536 /* `<db>-live/position` is a new one each time */
 #define PATH_MOST 224
 
 /* Operations of records; shim_disk.py knows them by the same numbers. */
-enum { CREATE = 1, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, LINK, UNLINK, MKDIR, RMDIR, ODD = 99 };
+enum { CREATE = 1, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, LINK, UNLINK, MKDIR, RMDIR, RENAME, ODD = 99 };
 
 /* Calls that a rule is about; shim.ts knows them by the same numbers. */
 enum { ON_OPEN = 1, ON_WRITE, ON_SYNC, ON_TRUNCATE, ON_LINK, ON_UNLINK, ON_MKDIR, ON_READ };
@@ -107,14 +107,8 @@ __attribute__((constructor)) static void start(void){
   }
 }
 
-/* `<db>-live/position` is written for applications, again and again, and never read by a node. */
-static int unseen(const char *path){
-  const char *name = strstr(path, "-live/position");
-  return name && (name[14]==0 || strcmp(name+14, ".new")==0);
-}
-
 static int below(const char *path){
-  return rootLength>0 && !unseen(path) && strncmp(path, root, rootLength)==0 && (path[rootLength]=='/' || path[rootLength]==0);
+  return rootLength>0 && strncmp(path, root, rootLength)==0 && (path[rootLength]=='/' || path[rootLength]==0);
 }
 
 /* ---- Which inode is which path ---- */
@@ -246,9 +240,7 @@ static int openAny(int dir, const char *path, int flags, int mode){
   start();
   if( bootId && strcmp(path, "/proc/sys/kernel/random/boot_id")==0 ) path = bootId;
   if( !full(dir, path, name, sizeof(name)) || !below(name) ){
-    fd = (int)syscall(SYS_openat, dir, path, flags, mode);
-    if( fd>=0 && unseen(path) && fstat(fd, &info)==0 ) learn(info.st_ino, ""); /* a number used again */
-    return fd;
+    return (int)syscall(SYS_openat, dir, path, flags, mode);
   }
   if( failing(ON_OPEN, name) ) return -1;
   if( flags & O_CREAT ) existed = inodeOf(name)!=0;
@@ -441,14 +433,28 @@ static int mkdirAny(int dir, const char *path, mode_t mode){
 int mkdir(const char *path, mode_t mode){ return mkdirAny(AT_FDCWD, path, mode); }
 int mkdirat(int dir, const char *path, mode_t mode){ return mkdirAny(dir, path, mode); }
 
-/* Nothing here renames (a rename over a database loses it), so the model of the disk knows none. */
+/*
+** Renamed is only what a node keeps beside a database, in one `<db>-live/`. A rename over a database, its
+** -wal or -shm loses it, one between folders is two operations on some disks: neither may happen.
+*/
+static int besideDatabase(const char *from, const char *to){
+  const char *end = strrchr(from, '/'), *end2 = strrchr(to, '/');
+  size_t length = end ? (size_t)(end-from) : 0;
+  return end && end2 && length==(size_t)(end2-to) && strncmp(from, to, length)==0 &&
+    length>5 && strncmp(end-5, "-live", 5)==0;
+}
+
 static int renameAny(int fromDir, const char *from, int toDir, const char *to, unsigned flags){
   char name[4096], name2[4096];
-  int rc, seen = full(fromDir, from, name, sizeof(name)) && full(toDir, to, name2, sizeof(name2)) &&
+  struct stat info;
+  int rc, known, seen = full(fromDir, from, name, sizeof(name)) && full(toDir, to, name2, sizeof(name2)) &&
     (below(name) || below(name2));
   if( seen && failing(ON_LINK, name2) ) return -1;
   rc = (int)syscall(SYS_renameat2, fromDir, from, toDir, to, flags);
-  if( rc==0 && seen ) record(ODD, inodeOf(name2), 0, 0, 0, name2, "rename");
+  if( rc!=0 || !seen ) return rc;
+  known = flags==0 && besideDatabase(name, name2) && lstat(name2, &info)==0 && S_ISREG(info.st_mode);
+  if( known ) learn(info.st_ino, name2);
+  record(known ? RENAME : ODD, inodeOf(name2), 0, 0, 0, known ? name : name2, known ? name2 : "rename");
   return rc;
 }
 int rename(const char *from, const char *to){ return renameAny(AT_FDCWD, from, AT_FDCWD, to, 0); }

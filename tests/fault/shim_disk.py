@@ -3,24 +3,28 @@
     shim_disk.py OPTIONS-AS-JSON
     {"record": file, "root": directory, "lossy": ["replica"], "database": "replica/app.db", "seed": 1,
      "most": 300, "work": directory, "keep": 20, "kept": directory, "floor": "full"?,
-     "txids": {"txid": t, "commits": c}?, "last": directory?, "keep_failures": directory?, "only": [cut]?}
+     "txids": {"txid": t, "commits": c}?, "last": directory?, "keep_failures": directory?, "only": [cut]?,
+     "draws": images of each cut?}
 
 Prints one JSON object: how many images were made and what is wrong with which. `seed` and the cut give
 the same image again ("only": [cut] makes just that one). "last" is for what is left if the power fails
-at the end of the record and nothing lasts that was not fsynced.
+at the end of the record and nothing lasts that was not fsynced. With "draws" every place between the
+marks "begin" and "end" is cut so often, and each image that differs from all others is kept.
 
 The model. A *cut* is a place in the record. What an fsync that has ended before the cut covered is on
 the disk, of that file alone: each write before the fsync began. Of the rest each 512-byte sector is
 there or not, in any order; each change of a size too; where a file became longer than what was written
-there are zeros or noise. Names (made, linked, removed) last once their directory is fsynced; of the
-others each name has had any number of its changes. In images of the kind "journal" it is as on ext4 and
-XFS instead: changes of names happen in order, and any fsync makes those before it last. At the
+there are zeros or noise. Names (made, linked, removed, renamed) last once their directory is fsynced; of
+the others each name has had any number of its changes, and a rename has happened to both of its names or
+to neither, whatever is on the disk of the file. In images of the kind "journal" it is as on ext4 and XFS
+instead: changes of names happen in order, and any fsync makes those before it last. At the
 mark "writeback" all is on the disk, as some time after the last write it is in any case. Of the -shm,
 which is memory, there is nothing or noise. Directories of `root` that are not `lossy` lose nothing.
 
 The record is checked first: all of it replayed must give the files that are there.
 """
 
+import hashlib
 import json
 import os
 import random
@@ -31,7 +35,7 @@ import sys
 
 import shim_content
 
-CREATE, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, LINK, UNLINK, MKDIR, RMDIR = range(1, 10)
+CREATE, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, LINK, UNLINK, MKDIR, RMDIR, RENAME = range(1, 11)
 MARK, ODD = 50, 99
 HEAD = struct.Struct("<IIIIQqIIII")
 SECTOR = 512
@@ -158,15 +162,33 @@ class Folder:
                 if serial < journal_end:
                     result[name] = node
         else:
-            seen = {}
+            seen, took = {}, {}
             for serial, name, node in self.changes:
                 seen.setdefault(name, []).append((serial, node))
             for name, changes in seen.items():
                 sure = sum(serial < self.synced for serial, _ in changes)
-                took = sure if policy == "none" else rng.randint(sure, len(changes))
-                if took > 0:
-                    result[name] = changes[took - 1][1]
+                took[name] = sure if policy == "none" else rng.randint(sure, len(changes))
+            self.join_renames(seen, took)
+            for name, changes in seen.items():
+                if took[name] > 0:
+                    result[name] = changes[took[name] - 1][1]
         return {name: node for name, node in result.items() if node is not None}
+
+    @staticmethod
+    def join_renames(seen, took):
+        """A rename is one change of two names: what has happened to one has happened to the other."""
+        places = {}
+        for name, changes in seen.items():
+            for at, (serial, _) in enumerate(changes):
+                places.setdefault(serial, []).append((name, at))
+        pairs = [two for two in places.values() if len(two) == 2]
+        moved = True
+        while moved:
+            moved = False
+            for (name, at), (other, there) in pairs:
+                if (took[name] > at) != (took[other] > there):
+                    took[name], took[other] = max(took[name], at + 1), max(took[other], there + 1)
+                    moved = True
 
     def current(self, name):
         return next((node for _, other, node in reversed(self.changes) if other == name), None)
@@ -217,27 +239,30 @@ class Disk:
             self.change(record.path, self.nodes[record.inode])
         elif op == UNLINK or op == RMDIR:
             self.change(record.path, None)
+        elif op == RENAME:
+            self.change(record.path, None)
+            self.change(record.other, self.nodes[record.inode])
         elif op == MARK and record.path == "writeback":
             for node in self.nodes.values():
                 node.settle(self.serial)
             self.journal = self.serial
         self.serial += 1
 
-    def write(self, target, lossy, policy, journal, rng):
-        """Makes the image in `target`. Policies of single files may differ, by chance."""
+    def write(self, target, lossy, policy, journal, rng, names=None):
+        """Makes the image in `target`. Policies of single files, and that of `names`, may differ."""
         shutil.rmtree(target, ignore_errors=True)
         os.makedirs(target)
         journal_end = self.journal
-        if policy != "none":
+        if (names or policy) != "none":
             journal_end = rng.randint(self.journal, self.serial)
         made = {}
 
-        def make(folder, path, policy):
-            for name, node in sorted(folder.names(policy, journal, journal_end, rng).items()):
+        def make(folder, path, policy, names):
+            for name, node in sorted(folder.names(names, journal, journal_end, rng).items()):
                 there = f"{path}/{name}"
                 if isinstance(node, Folder):
                     os.mkdir(there)
-                    make(node, there, policy)
+                    make(node, there, policy, names)
                 elif name.endswith("-shm"):
                     if rng.random() < 0.5:
                         with open(there, "wb") as file:
@@ -254,7 +279,8 @@ class Disk:
 
         for name, folder in self.top.items():
             os.mkdir(f"{target}/{name}")
-            make(folder, f"{target}/{name}", policy if name in lossy else "all")
+            own = policy if name in lossy else "all"
+            make(folder, f"{target}/{name}", own, (names or own) if name in lossy else "all")
 
     def differences(self):
         """Between all that was recorded and the files that are there."""
@@ -262,7 +288,7 @@ class Disk:
 
         def compare(folder, path):
             names = folder.names("all", False, 0, None)
-            there = set(os.listdir(path)) - {"position", "position.new"}  # the shim sees neither
+            there = set(os.listdir(path))
             for name in sorted(there ^ set(names)):
                 found.append(f"{path}/{name} is {'not in the record' if name in there else 'gone'}")
             for name in sorted(there & set(names)):
@@ -291,6 +317,23 @@ def stock(path):
         database.close()
 
 
+def is_name(record):
+    """A change of a name that a restart depends on: not of `position`, which is one all the time."""
+    return record.op in (CREATE, LINK, UNLINK, RENAME) and "-live/position" not in record.path
+
+
+def digest_of(folder):
+    """Of all files but the -shm."""
+    digest = hashlib.sha256()
+    for path, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            if not name.endswith("-shm"):
+                with open(f"{path}/{name}", "rb") as file:
+                    content = file.read()
+                digest.update(f"{path[len(folder):]}/{name} {len(content)} ".encode() + content)
+    return digest.digest()
+
+
 class Check:
     def __init__(self, options):
         self.options = options
@@ -301,6 +344,8 @@ class Check:
         self.wal = f"{options['root']}/{self.database}-wal"
         self.floor, self.floor_why = 0, "nothing"
         marks = [record.path.split(" ") for record in self.records if record.op == MARK]
+        self.places = {record.path: at for at, record in enumerate(self.records) if record.op == MARK}
+        self.said, self.made = [], set()
         self.commits = {int(rest[0]): int(rest[1]) for word, *rest in marks if word == "commit"}
         self.result = {"records": len(self.records), "images": 0, "absent": 0, "behind": 0, "policies": {},
                        "logs": 0, "failures": [], "kept": [], "states": 0}
@@ -310,16 +355,18 @@ class Check:
         options = self.options
         if "only" in options:
             return options["only"]
+        if "draws" in options:
+            begin, end = (self.places[word] for word in ("begin", "end"))
+            return list(range(begin, end + 1))
         rng = random.Random(f"cuts {options['seed']}")
         syncs = [at for at, record in enumerate(self.records) if record.op in (SYNC_BEGIN, SYNC_END)]
         # A header that is written, or a name: what follows it may come first.
         heads = [at for at, record in enumerate(self.records)
-                 if record.op in (CREATE, LINK, UNLINK) or (record.op == WRITE and record.path == self.wal
-                                                            and record.offset == 0)]
+                 if is_name(record) or (record.op == WRITE and record.path == self.wal and record.offset == 0)]
         wanted = {at for at in syncs} | {at + 1 for at in syncs} | {at + 1 for at in heads}
         wanted |= {at + rng.randint(2, 12) for at in heads for _ in range(4)}
         wanted |= {rng.randrange(len(self.records)) for _ in range(options["most"] // 2)}
-        names = [at for at in heads if self.records[at].op in (CREATE, LINK, UNLINK)]
+        names = [at for at in heads if is_name(self.records[at])]
         always = {at + 1 for at in names} | {at + more for at in names[-6:] for more in (2, 4, 6, 9)}
         always |= {at for at in wanted if at < START}
         everything = sorted(at for at in wanted | always if 0 < at <= len(self.records))
@@ -338,11 +385,11 @@ class Check:
         wanted = set(cuts)
         for at, record in enumerate(self.records):
             if at in wanted:
-                self.image(at, at in kept)
+                self.images(at, at in kept)
             self.look(record)
             self.disk.step(record)
         if len(self.records) in wanted:
-            self.image(len(self.records), len(self.records) in kept)
+            self.images(len(self.records), len(self.records) in kept)
         if "last" in self.options:
             self.disk.write(self.options["last"], self.options["lossy"], "none", True, random.Random(0))
         self.result["states"] = len(self.seen)
@@ -358,6 +405,10 @@ class Check:
             if word == "commit":
                 if self.options.get("floor") == "full":
                     self.raise_floor(int(rest[1]), "acknowledged with synchronous=full")
+            elif word == "whole":
+                self.raise_floor(int(rest[0]), "on the disk before")
+            elif word == "said":
+                self.said.append(rest[0])
             elif word == "durable":
                 self.raise_floor(self.n_at(int(rest[0])), f"reported as durable ({record.path})")
         elif record.op == WRITE and record.path == self.wal and record.offset == 0:
@@ -377,14 +428,28 @@ class Check:
         if n > self.floor:
             self.floor, self.floor_why = n, why
 
-    def image(self, cut, keep):
-        rng = random.Random(f"{self.options['seed']} {cut}")
-        policy = rng.choice(POLICIES)
+    def images(self, cut, keep):
+        if "draws" not in self.options:
+            return self.image(cut, keep, random.Random(f"{self.options['seed']} {cut}"))
+        for draw in range(self.options["draws"]):
+            rng = random.Random(f"{self.options['seed']} {cut} {draw}")
+            self.image(cut, True, rng, draw)
+
+    def image(self, cut, keep, rng, draw=None):
+        policy, names = rng.choice(POLICIES), None
         journal = rng.random() < 0.4
+        if draw is not None:  # first nothing but what was fsynced, then every name without its bytes
+            policy, names = ("none", "none") if draw == 0 else ("none", "all") if draw == 1 else (
+                policy, rng.choice(POLICIES))
         state = rng.getstate()
         lossy = self.options["lossy"]
-        self.disk.write(self.work, lossy, policy, journal, rng)
+        self.disk.write(self.work, lossy, policy, journal, rng, names)
         result = self.result
+        if draw is not None:
+            made = (digest_of(self.work), len(self.said), self.floor)
+            if made in self.made:
+                return
+            self.made.add(made)
         result["images"] += 1
         result["policies"][policy] = result["policies"].get(policy, 0) + 1
         path = f"{self.work}/{self.database}"
@@ -404,7 +469,7 @@ class Check:
             folder = self.options.get("keep_failures")
             if folder:
                 rng.setstate(state)
-                self.disk.write(f"{folder}/{self.options['seed']}-{cut}", lossy, policy, journal, rng)
+                self.disk.write(f"{folder}/{self.options['seed']}-{cut}", lossy, policy, journal, rng, names)
             if len(result["failures"]) < 20:
                 result["failures"].append({"seed": self.options["seed"], "cut": cut, "policy": policy,
                                            "journal": journal, "problem": problem})
@@ -412,8 +477,9 @@ class Check:
         if keep:
             rng.setstate(state)
             folder = f"{self.options['kept']}/{len(result['kept'])}"
-            self.disk.write(folder, lossy, policy, journal, rng)
-            result["kept"].append({"folder": folder, "cut": cut, "policy": policy, "n": n})
+            self.disk.write(folder, lossy, policy, journal, rng, names)
+            result["kept"].append({"folder": folder, "cut": cut, "policy": policy, "n": n, "names": names,
+                                   "said": list(self.said), "floor": self.floor})
 
 
 def main():

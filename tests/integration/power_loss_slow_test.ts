@@ -1,5 +1,6 @@
 import { scopedTest } from "../support/scope.ts";
 import { primaryPowerLoss, replicaPowerLoss } from "../support/shim_power.ts";
+import { demotionPowerLoss, promotionPowerLoss } from "../support/shim_standing.ts";
 
 const LONG = { writeMs: 6000, nodes: 24 };
 /** The largest pages make the largest images: fewer of them. */
@@ -23,6 +24,18 @@ for (const [nth, [size, images]] of Object.entries(PAGE_SIZES).entries()) {
         pageSize,
         synchronous,
       });
+    }, { limitMs: 600_000 });
+  }
+}
+
+for (const seed of [301, 302, 303]) {
+  for (const killed of [false, true]) {
+    const which = `${killed ? ", after a kill in it" : ""}, seed ${seed}`;
+    scopedTest(`a promotion survives a power cut at any place${which}`, async (scope) => {
+      await promotionPowerLoss(scope, { seed, draws: 10, killed });
+    }, { limitMs: 600_000 });
+    scopedTest(`a demotion survives a power cut at any place${which}`, async (scope) => {
+      await demotionPowerLoss(scope, { seed, draws: 10, killed });
     }, { limitMs: 600_000 });
   }
 }

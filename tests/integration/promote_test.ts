@@ -238,3 +238,19 @@ scopedTest("promote: a disk that fails is told at once, and it follows on", asyn
   assertEquals([again.status, again.result], [200, "promoted"]);
   await write(scope, paths.next, 20);
 });
+
+scopedTest("promote: a history that cannot be read stops its database alone", async (scope) => {
+  const paths = { torn: await scope.path("torn/app.db"), other: await scope.path("other/app.db") };
+  for (const path of Object.values(paths)) await write(scope, path, 20);
+  await Deno.mkdir(`${paths.torn}-live`);
+  await Deno.writeTextFile(`${paths.torn}-live/history`, "\0\0\0");
+  const dbs = [{ path: paths.torn }, { path: paths.other }];
+  const node = await scope.start("node", { dbs }, false);
+  const { reason } = await node.until("says so", ({ state }) => state === "failed", {
+    path: paths.torn,
+  });
+  assertMatch(reason!, /Cannot read "[^"]+-live.history".+: remove it, and it is what/);
+  await node.until("serves", ({ state }) => state === "serving", { path: paths.other });
+  await Deno.remove(`${paths.torn}-live/history`);
+  await node.healthy();
+});

@@ -102,13 +102,16 @@ scopedTest(
     const pair = await startPair(scope);
     const reader = await scope.app();
     await reader.startReader({ path: pair.copy, check_every: 25 });
+    const mapped = await scope.app(); // nothing may be cut under its map of the file
+    await mapped.startReader({ path: pair.copy, check_every: 25, mmap_bytes: 2 ** 28 });
     await eventually("reads", async () => {
-      const [reads, writes] = [await reader.readerProgress(), await writer.writerProgress()];
-      return (reads.count > 500 && writes.n > 1500) || undefined;
+      const counts = [await reader.readerProgress(), await mapped.readerProgress()];
+      const { n } = await writer.writerProgress();
+      return (counts.every(({ count }) => count > 500) && n > 1500) || undefined;
     }, 40_000);
     assertUndisturbed(await writer.stopWriter());
     await assertInSync(pair);
-    assertConsistent(await reader.stopReader());
+    for (const one of [reader, mapped]) assertConsistent(await one.stopReader());
     await assertNoRepairs(pair.replica);
   },
 );

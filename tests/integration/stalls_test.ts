@@ -78,6 +78,23 @@ for (const [name, side, file, reason] of HANGS) {
 }
 
 scopedTest(
+  "a primary whose checkpoints fail tells it, long before its log is long",
+  async (scope) => {
+    const pair = await pairUnderShim(scope);
+    const rule = pair.shim.rules.add({ path: pair.source, on: "sync", failure: "EIO", from: 1 });
+    await pair.write(); // about 50 frames, once: the application may be quiet
+    await assertStalled(
+      pair.primary,
+      /no checkpoint of the log succeeds.+: SQLite code 10/,
+      "trouble",
+    );
+    rule.end();
+    await pair.primary.logged(/"goes on"/);
+    await assertGoesOn(pair);
+  },
+);
+
+scopedTest(
   "a replica that was stopped does not call itself current when it wakes",
   async (scope) => {
     const pair = await pairUnderShim(scope);

@@ -265,8 +265,11 @@ class CounterReader(Loop):
             self.report["waits"] += 1
             return None
         try:
-            return Connection(path, mode=self.option("mode", "ro"),
-                              timeout_ms=self.option("timeout_ms", 2000))
+            database = Connection(path, mode=self.option("mode", "ro"),
+                                  timeout_ms=self.option("timeout_ms", 2000))
+            if self.option("mmap_bytes", 0):
+                database.rows(f"PRAGMA mmap_size={self.option('mmap_bytes', 0)}")
+            return database
         except Sql as error:
             self.note_error(error)
             return None

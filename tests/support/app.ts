@@ -74,6 +74,8 @@ export interface ReaderOptions {
   readonly pace_ms?: number;
   readonly check_every?: number;
   readonly reopen_every?: number;
+  /** PRAGMA mmap_size: pages are read in a map of the file. */
+  readonly mmap_bytes?: number;
 }
 
 interface Answer {

@@ -194,6 +194,8 @@ export interface DiskOptions {
   readonly most: number;
   /** Where images are made. */
   readonly work: string;
+  /** So many of each place between the marks "begin" and "end", and all that differ are kept. */
+  readonly draws?: number;
   /** How many are kept, and where. */
   readonly keep?: number;
   readonly kept?: string;
@@ -213,8 +215,14 @@ export interface KeptImage {
   readonly folder: string;
   readonly cut: number;
   readonly policy: string;
+  /** Of the changes of names, where that was drawn apart. */
+  readonly names: string | null;
   /** What stock SQLite read in it; null if there is no database. */
   readonly n: number | null;
+  /** What it must at least be. */
+  readonly floor: number;
+  /** The marks "said WORD" before the cut. */
+  readonly said: readonly string[];
 }
 
 export interface DiskReport {

@@ -326,9 +326,9 @@ async function replicatedAgain(
 }
 
 /** The file would be the same after a real power cut; here it is a copy with an inode of its own. */
-async function sameInode(path: string): Promise<void> {
+export async function sameInode(path: string): Promise<void> {
   const file = `${path}-live/state`;
-  if ((await withoutState([path])).size > 0) return;
+  if (!await hasState(path)) return;
   const state = JSON.parse(await Deno.readTextFile(file));
   if (state.place === undefined) return;
   const { dev, ino, birthtime } = await Deno.stat(path);
