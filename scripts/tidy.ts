@@ -68,6 +68,7 @@ const BANS: readonly Ban[] = [
       "src/node/plain_file.ts": "a file that no SQLite of this process has open",
       "src/node/position_file.ts": "`<db>-live/position`",
       "src/node/proc_locks.ts": "/proc/locks",
+      "src/node/saved_index.ts": "`<db>-live/index`",
       "src/node/side_files.ts": "lock and state in `<db>-live/`, never the database",
       "src/sqlite/assets.ts": "the library inside the executable",
       "src/sqlite/process.ts": "/proc/self/net",

@@ -23,6 +23,7 @@ import type { Counters } from "./counters.ts";
 import { writeGuard } from "./guard.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import { Overdue } from "./overdue.ts";
+import type { SavedIndex } from "./saved_index.ts";
 import type { Target } from "./target.ts";
 
 /** From then on, checkpoints that fail are trouble that people are told of. */
@@ -31,6 +32,7 @@ const STALL_MS = 3000;
 export interface ApplierOptions {
   readonly handle: DatabaseHandle;
   readonly index: PageIndex;
+  readonly savedIndex: SavedIndex;
   /** What the index was made from: nobody may have written since. */
   readonly header: WalIndexHeader;
   readonly counters: Counters;
@@ -137,8 +139,12 @@ export class Applier implements Target {
     // Written down before the commit frame: whoever opens the file after a kill recovers that frame.
     this.#options.willBeAt(commit);
     this.#writer.finish(commit.pageCount);
+    const { salt1, salt2 } = this.#header;
     this.#header = this.#writer.publish(commit.pageCount);
     this.#pending.commitTo(this.index, commit.pageCount, commit.txid);
+    const { header } = this;
+    const isFirst = header.salt1 !== salt1 || header.salt2 !== salt2; // there was no log
+    if (isFirst) this.#options.savedIndex.restarted(header);
     this.#options.counters.walBytes += frames * (this.index.pageSize + 24);
     this.#options.isAt({ epoch: commit.epoch, txid: commit.txid });
     this.#maintain();
@@ -226,6 +232,7 @@ export class Applier implements Target {
     const salt2 = Math.floor(this.#env.random.fraction() * 2 ** 32);
     this.#header = walIndex.restart(this.#header, salt2);
     readers[Symbol.dispose]();
+    this.#options.savedIndex.restarted(this.#header);
     this.index.clearFrames();
     this.#options.counters.logRestarts++;
   }

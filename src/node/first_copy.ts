@@ -7,13 +7,16 @@ import type { Env } from "../base/env.ts";
 import type { DatabaseId } from "../base/types.ts";
 import type { Commit } from "../changes/records.ts";
 import type { ChangeSource } from "../changes/source.ts";
+import type { PageIndex } from "../pages/page_index.ts";
 import type { Approval } from "./approval.ts";
 import { Copier } from "./copier.ts";
 import type { Counters } from "./counters.ts";
 import { type FollowEvents, followOnce } from "./follow.ts";
 import { applyOwnership } from "./ownership.ts";
 import type { DatabaseOptions } from "./options.ts";
-import type { SideFiles } from "./side_files.ts";
+import { DatabaseHandle } from "./handle.ts";
+import { SavedIndex } from "./saved_index.ts";
+import { realPath, type SideFiles } from "./side_files.ts";
 import type { UpstreamView } from "./upstream_view.ts";
 
 export interface FirstCopyParts {
@@ -73,6 +76,7 @@ export async function firstCopy(
     };
     await followOnce(parts.upstream, request, copier, events, env, signal);
     if (!copier.done) return;
+    await saveIndex(copier.index, options.path, files.folder, env);
     parts.counters.firstCopies++;
     const ms = Math.round(env.clock.monotonic() - started);
     const bytes = copier.index.pageCount * hello.pageSize;
@@ -83,6 +87,14 @@ export async function firstCopy(
     // It speaks of a file that did not appear. That of an older file stays: a removal, too, may be lost.
     if (promised && !copier.done) files.forget();
   }
+}
+
+/** The hashes are known: opening the database need not read it again. It has no log yet. */
+async function saveIndex(index: PageIndex, path: string, folder: string, env: Env): Promise<void> {
+  const look = DatabaseHandle.lookAt(realPath(path));
+  if (look === undefined) return; // gone again
+  const file = { ...look, pageSize: index.pageSize };
+  await new SavedIndex(folder, file, index, env).begin({ salt1: 0, salt2: 0 });
 }
 
 async function missing(

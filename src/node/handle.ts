@@ -34,6 +34,9 @@ export interface OpenResult {
   readonly switchedToWal: boolean;
 }
 
+/** Which file it is, and when it was changed. */
+export type FileLook = Pick<DatabaseHandle, "device" | "inode" | "born" | "changed">;
+
 export class DatabaseHandle {
   readonly database: SqliteFile;
   readonly wal: SqliteFile;
@@ -46,11 +49,13 @@ export class DatabaseHandle {
   readonly #control: Connection;
   readonly #worker: Connection;
   readonly #shm: SqliteShm;
+  readonly #databasePath: Uint8Array<ArrayBuffer>;
   readonly #walPath: Uint8Array<ArrayBuffer>;
   readonly #walInode: bigint;
   /** Undefined while it is lent. */
   #checkpointLock: ShmLock | undefined;
   #working: Promise<unknown> | undefined;
+  #checkpointed: () => void = () => {};
   #closed = false;
 
   private constructor(readonly path: string, control: Connection) {
@@ -68,10 +73,11 @@ export class DatabaseHandle {
     try {
       worker = openWorker(path);
       this.pageSize = this.#readPageSize();
-      const info = Deno.statSync(path);
-      this.device = info.dev;
-      this.inode = info.ino ?? 0;
-      this.born = info.birthtime?.getTime() ?? 0;
+      const { device, inode, born } = identity(path);
+      this.device = device;
+      this.inode = inode;
+      this.born = born;
+      this.#databasePath = cString(path);
       this.#walPath = cString(`${path}-wal`);
       this.#walInode = sqlite().live_inode(this.#walPath);
       this.#worker = worker;
@@ -100,6 +106,16 @@ export class DatabaseHandle {
     } catch (error) {
       control.close();
       throw error;
+    }
+  }
+
+  /** Of a file that is not open, links resolved; undefined if it is not there. */
+  static lookAt(path: string): FileLook | undefined {
+    try {
+      const name = cString(path);
+      return { ...identity(path), changed: () => sqlite().live_changed(name) };
+    } catch {
+      return undefined;
     }
   }
 
@@ -143,6 +159,11 @@ export class DatabaseHandle {
     return this.#control.hasMoved() || sqlite().live_inode(this.#walPath) !== this.#walInode;
   }
 
+  /** When the database file was last changed in any way (ctime), ns since 1970. */
+  changed(): bigint {
+    return sqlite().live_changed(this.#databasePath);
+  }
+
   /** One checkpoint on the worker's thread; undefined if the worker is at work already. */
   async checkpoint(mode: "passive" | "truncate"): Promise<CheckpointResult | undefined> {
     if (this.#working !== undefined || this.isLent) return undefined;
@@ -152,7 +173,13 @@ export class DatabaseHandle {
       return await work;
     } finally {
       this.#working = undefined;
+      this.#checkpointed();
     }
+  }
+
+  /** `work` follows each checkpoint that may have written to the database file. */
+  afterCheckpoint(work: () => void): void {
+    this.#checkpointed = work;
   }
 
   /** A read by the worker, which recovers the wal-index if it is broken. False if it cannot now. */
@@ -181,6 +208,7 @@ export class DatabaseHandle {
   /** False if somebody checkpoints just now. @throws {LiveError} "not_ready" once closed. */
   reclaim(): boolean {
     this.#checkpointLock ??= this.walIndex.lock(SLOT.checkpoint, 1, "shared");
+    if (!this.isLent) this.#checkpointed(); // by others
     return !this.isLent;
   }
 
@@ -219,7 +247,8 @@ export class DatabaseHandle {
     await Promise.all([this.database.close(), this.wal.close()]);
     this.#worker.close(); // while CKPT is held: its own unlock would only downgrade ours
     this.#shm.close();
-    this.#control.close();
+    this.#control.close(); // the last connection of all checkpoints
+    this.#checkpointed();
   }
 
   #readPageSize(): number {
@@ -231,6 +260,11 @@ export class DatabaseHandle {
     if (isPageSize(pageSize)) return pageSize;
     throw new LiveError("corrupt", `"${this.path}" has no valid page size in its header`);
   }
+}
+
+function identity(path: string): Pick<DatabaseHandle, "device" | "inode" | "born"> {
+  const info = Deno.statSync(path);
+  return { device: info.dev, inode: info.ino ?? 0, born: info.birthtime?.getTime() ?? 0 };
 }
 
 /**

@@ -18,19 +18,23 @@ import {
   txid,
   ZERO_TXID,
 } from "../base/types.ts";
-import { PageIndex } from "../pages/page_index.ts";
+import type { PageIndex } from "../pages/page_index.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
 import type { WalIndexHeader } from "../wal/wal_index.ts";
 import { dropLinked } from "./copier.ts";
 import type { Counters } from "./counters.ts";
+import { complete, firstIndex } from "./first_index.ts";
 import { DatabaseHandle } from "./handle.ts";
 import type { HistoryFile } from "./history_file.ts";
 import { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
 import { Primary, type PrimaryParts } from "./primary.ts";
 import type { HandedOver } from "./promotion.ts";
-import { scanFile } from "./scan.ts";
+import { SavedIndex } from "./saved_index.ts";
 import { bootId, type LogPlace, logPlace, type SavedState, type SideFiles } from "./side_files.ts";
+
+/** Not 0: who has nothing asks for all that is newer than 0. */
+const FIRST_TXID = txid(1);
 
 export interface PrimaryOpening {
   readonly options: DatabaseOptions;
@@ -62,16 +66,19 @@ async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env):
   if (pin === undefined) throw new LiveError("busy", `No read mark of "${handle.path}" is free`);
   const header = await handle.stableHeader(env.clock);
   const saved = opening.files.load();
-  const index = new PageIndex(handle.pageSize);
-  index.resize(handle.pageCountOf(header));
-  const history = await readLog(handle, index, header, saved, env);
+  const { folder } = opening.files;
+  const { index, log: history } = await firstIndex(
+    { handle, header, folder, at: saved?.txid ?? FIRST_TXID },
+    (index) => readLog(handle, index, header, saved, env),
+    env,
+  );
   const { follower, start } = history;
   refuseGuarded(handle, index);
   // Killed in its promotion, after the frame that lifts the guard and before that frame's fsync: what
   // is told from here on must outlive a power cut, or it would be a replica again.
   if (saved?.contents !== undefined) await handle.wal.sync();
   index.floor = start;
-  await scanFile(handle, index, start, env, opening.progress);
+  const hashes = await complete(handle, index, start, env, opening.progress);
   // A power cut may have left the state of the replica that it was, without its place in the log.
   const wasReplica = saved?.role === "replica" && opening.history.value.promoted !== undefined;
   const id = wasReplica || sameFile(saved, handle) ? saved.id : env.random.id() as DatabaseId;
@@ -80,9 +87,13 @@ async function start(opening: PrimaryOpening, handle: DatabaseHandle, env: Env):
   env.log.info("database open", {
     pages: index.pageCount,
     page_size: index.pageSize,
+    hashes,
     history: history.unbroken ? "unbroken" : "new epoch",
   });
-  const parts = { handle, index, follower, id, epoch: history.epoch, ancestors };
+  const savedIndex = new SavedIndex(folder, handle, index, env);
+  handle.afterCheckpoint(() => savedIndex.checkpointed());
+  void savedIndex.begin(header);
+  const parts = { handle, index, follower, savedIndex, id, epoch: history.epoch, ancestors };
   return begin(opening, parts, header, env);
 }
 
@@ -95,18 +106,26 @@ export async function takeOver(
   from: HandedOver,
   env: Env,
 ): Promise<Primary> {
-  const { handle, index, header, id, position: { epoch, txid }, ancestors } = from;
+  const { handle, index, savedIndex, header, id, position: { epoch, txid }, ancestors } = from;
   const follower = new LogFollower(handle.wal, index, txid);
   follower.resume(header);
   try {
-    return begin(opening, { handle, index, follower, id, epoch, ancestors }, header, env);
+    return begin(
+      opening,
+      { handle, index, follower, savedIndex, id, epoch, ancestors },
+      header,
+      env,
+    );
   } catch (error) {
     await handle.close();
     throw error;
   }
 }
 
-type Begun = Pick<PrimaryParts, "handle" | "index" | "follower" | "id" | "epoch" | "ancestors">;
+type Begun = Pick<
+  PrimaryParts,
+  "handle" | "index" | "follower" | "savedIndex" | "id" | "epoch" | "ancestors"
+>;
 
 function begin(opening: PrimaryOpening, begun: Begun, header: WalIndexHeader, env: Env): Primary {
   const { options, files, counters, lost, moved } = opening;

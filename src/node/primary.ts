@@ -24,6 +24,7 @@ import type { DatabaseHandle } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import type { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
+import type { SavedIndex } from "./saved_index.ts";
 import { WatchedFile } from "./watched_file.ts";
 
 /** From then on, standing still is trouble that people are told of. */
@@ -41,6 +42,7 @@ export interface PrimaryParts {
   readonly handle: DatabaseHandle;
   readonly index: PageIndex;
   readonly follower: LogFollower;
+  readonly savedIndex: SavedIndex;
   readonly id: DatabaseId;
   readonly epoch: Epoch;
   readonly ancestors: readonly Position[];
@@ -173,6 +175,7 @@ export class Primary implements LocalDatabase, Checkpointed {
 
   /** AnswerSource: a page of the file is not what we read before: somebody changed it under us. */
   distrust(pgno: number): void {
+    this.#parts.savedIndex.discard();
     this.lose(new LiveError("corrupt", `Page ${pgno} was changed without a commit`, { pgno }));
   }
 
@@ -241,6 +244,7 @@ export class Primary implements LocalDatabase, Checkpointed {
     };
     const after = { salt1: header.salt1, sequence: this.#sequence(header) };
     if (!expectedRestart(before, after)) throw unexpected(UNSEEN);
+    this.#parts.savedIndex.restarted(header);
     this.follower.begin(header);
     this.#checkpointer.restarted();
     this.counters.logRestarts++;
@@ -316,6 +320,7 @@ export class Primary implements LocalDatabase, Checkpointed {
   /** Ends the streams; the handle may be closed then. */
   end(reason: LiveError): void {
     this.#lost = true;
+    this.#parts.savedIndex.close();
     this.source.end(reason);
   }
 

@@ -16,12 +16,14 @@ import type { DatabaseHandle } from "./handle.ts";
 import type { HistoryFile, UpstreamName } from "./history_file.ts";
 import type { UpstreamOptions } from "./options.ts";
 import type { OpenReplica } from "./open_replica.ts";
+import type { SavedIndex } from "./saved_index.ts";
 import { logPlace, type SavedState, type SideFiles } from "./side_files.ts";
 
 /** What a replica hands over; the handle stays open all the while, and CKPT with it. */
 export interface HandedOver {
   readonly handle: DatabaseHandle;
   readonly index: PageIndex;
+  readonly savedIndex: SavedIndex;
   readonly header: WalIndexHeader;
   readonly id: DatabaseId;
   /** Of the new epoch. */
@@ -83,6 +85,7 @@ export async function promote(
     return {
       handle: open.handle,
       index: open.index,
+      savedIndex: open.savedIndex,
       header,
       id,
       position: { epoch, txid },

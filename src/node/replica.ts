@@ -183,6 +183,7 @@ export class Replica {
   /** The file is read again, and what differs is fetched. */
   distrust(pgno: number): void {
     this.#env.log.error("a page of the replica has changed on disk", { pgno });
+    this.#open?.savedIndex.discard();
     this.#reopen = new LiveError("corrupt", `Page ${pgno} has changed on disk`);
     this.#stopFollowing?.abort();
   }
@@ -233,7 +234,8 @@ export class Replica {
     const willBeAt = (commit: Commit): void => this.#willBeAt(this.#id!, commit, this.#position);
     const isAt = (position: Position): void => this.#isAt(position);
     const mustBeGuarded = history.value.stepping === true;
-    const opening = { options, saved, counters, mustBeGuarded, progress, willBeAt, isAt };
+    const { folder } = files;
+    const opening = { options, saved, folder, counters, mustBeGuarded, progress, willBeAt, isAt };
     try {
       this.#open = await openReplica(opening, this.#env);
     } catch (error) {
@@ -241,13 +243,14 @@ export class Replica {
       throw this.#copyAgain(asLive(error));
     }
     view.endProgress();
-    const { position, index, guarded } = this.#open;
+    const { position, index, guarded, hashes } = this.#open;
     // What lies beside a file says nothing of it, unless the file itself says that it is ours.
     const ours = saved?.contents !== undefined && (guarded || position !== undefined);
     this.#id = ours || this.#open.was !== undefined ? saved?.id : undefined;
     if (position !== undefined) this.#isAt(position);
     this.#env.log.info("replica open", {
       pages: index.pageCount,
+      hashes,
       position: position === undefined ? "unknown" : formatPosition(position),
     });
   }
@@ -287,6 +290,7 @@ export class Replica {
       const applier = open.applier();
       const paths = ["", "-wal", "-shm"].map((suffix) => `${open.handle.path}${suffix}`);
       applyOwnership(paths, options.ownership);
+      open.savedIndex.checkpointed(); // that, too, is a change of the file
       await followOnce(upstream, request, applier, events, this.#env, stop.signal);
       if (this.#interrupted !== undefined) throw this.#interrupted;
     } catch (error) {

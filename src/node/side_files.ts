@@ -5,6 +5,7 @@
  *     lock    flock, held as long as the node runs
  *     state   one line of JSON; a torn line is no state
  *     copy    a first copy under way (node/copier.ts)
+ *     index   page hashes (node/saved_index.ts)
  * @module
  */
 import { LiveError, messageOf } from "../base/errors.ts";

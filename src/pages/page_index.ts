@@ -115,6 +115,11 @@ export class PageIndex {
     this.#logged = [];
   }
 
+  /** Pages that have a frame in the log, each once; some may be beyond the database's size by now. */
+  get logged(): readonly number[] {
+    return this.#logged.filter((pgno) => pgno <= this.#count && this.#frames[pgno - 1] !== 0);
+  }
+
   /** Pages newer than `since`, ascending. O(blocks + pages of the blocks that have any). */
   since(since: number): number[] {
     const pages: number[] = [];
@@ -154,7 +159,12 @@ export class PageIndex {
   pageHashes(block: number): Uint32Array<ArrayBuffer> {
     const start = block * BLOCK_PAGES;
     const end = Math.min(start + BLOCK_PAGES, this.#count);
-    return this.#hashes.slice(2 * start, 2 * Math.max(start, end));
+    return this.hashesFrom(start + 1, Math.max(0, end - start));
+  }
+
+  /** The hashes of `count` pages from `first` on, 2 words a page: a copy; 0, 0 beyond the database. */
+  hashesFrom(first: number, count: number): Uint32Array<ArrayBuffer> {
+    return this.#hashes.slice(2 * (first - 1), 2 * (first - 1 + count));
   }
 
   /** Every page as if changed at `txid`, and not known apart before. */

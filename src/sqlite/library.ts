@@ -56,6 +56,7 @@ const SYMBOLS = {
   live_shm_barrier: { parameters: ["pointer"], result: "void" },
   live_fs_type: { parameters: ["buffer" /* path */], result: "i64" },
   live_inode: { parameters: ["buffer" /* path */], result: "i64" },
+  live_changed: { parameters: ["buffer" /* path */], result: "i64" },
   live_no_delay: { parameters: ["i32" /* fd */], result: "i32" },
   live_watchdog: { parameters: ["i32" /* seconds */], result: "i32" },
   // watch.c

@@ -4,7 +4,8 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_no_delay(), live_fs_type(), live_inode(), live_watchdog()  what Deno does not offer of the system.
+**   live_no_delay(), live_fs_type(), live_inode(), live_changed(), live_watchdog()
+**                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
@@ -127,6 +128,13 @@ LIVE_API sqlite3_int64 live_fs_type(const char *path){
 LIVE_API sqlite3_int64 live_inode(const char *path){
   struct stat s;
   return stat(path, &s) ? 0 : (sqlite3_int64)s.st_ino;
+}
+
+/* When the file was last changed in any way (ctime), ns since 1970; 0 if there is none. */
+LIVE_API sqlite3_int64 live_changed(const char *path){
+  struct stat s;
+  if( stat(path, &s) ) return 0;
+  return (sqlite3_int64)s.st_ctim.tv_sec*1000000000 + s.st_ctim.tv_nsec;
 }
 
 /*

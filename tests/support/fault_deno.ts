@@ -6,10 +6,13 @@
  */
 import type { Bytes } from "../../src/base/bytes.ts";
 import { DatabaseHandle, type OpenResult } from "../../src/node/handle.ts";
+import { LIMITS } from "../../src/node/saved_index.ts";
 import { type Life, never } from "./fault_clock.ts";
 import { type DiskInode, type FaultDisk, folderOf } from "./fault_disk.ts";
+import { lookAt as lookAtFault } from "./fault_handle.ts";
 
 export const ROOT = "/fault";
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
 /** What the calls act on: the one process that runs, and its disk. */
 export interface Seat {
@@ -30,16 +33,24 @@ export function installSeam(seat: () => Seat): Disposable {
     const replaced = calls[name] as (...args: unknown[]) => unknown;
     real[name] = original;
     target[name] = (...args: unknown[]): unknown =>
-      String(args[0]).startsWith(ROOT) ? replaced.apply(calls, args) : original(...args);
+      isOurs(String(args[0])) ? replaced.apply(calls, args) : original(...args);
   }
-  const open = DatabaseHandle.open;
+  const { open, lookAt } = DatabaseHandle;
   DatabaseHandle.open = (path) => seat().open(path);
+  DatabaseHandle.lookAt = (path) => lookAtFault(path, seat().disk);
+  const limits = { ...LIMITS };
+  Object.assign(LIMITS, { worth: 0, changes: 64 }); // as if these databases were large
   return {
     [Symbol.dispose]: () => {
       Object.assign(target, real);
-      DatabaseHandle.open = open;
+      Object.assign(DatabaseHandle, { open, lookAt });
+      Object.assign(LIMITS, limits);
     },
   };
+}
+
+function isOurs(path: string): boolean {
+  return path.startsWith(ROOT) || path === BOOT_ID;
 }
 
 const SEAM_CALLS = [
@@ -69,6 +80,8 @@ class Seam implements SeamCalls {
       if (options.create !== true) throw notFound(path);
       this.#find(folderOf(path));
       inode = seat.disk.make(path, `${roleOf(path)}:make`);
+    } else if (options.truncate === true) {
+      seat.disk.truncate(inode, 0, `${roleOf(path)}:truncate`);
     }
     return new SeamFile(seat, inode, path) as unknown as Deno.FsFile;
   }
@@ -90,7 +103,8 @@ class Seam implements SeamCalls {
 
   renameSync(from: string, to?: string): void {
     this.#find(from);
-    this.#seat().disk.rename(from, to!, "aside:rename");
+    const role = roleOf(from);
+    this.#seat().disk.rename(from, to!, `${role === "index" ? role : "aside"}:rename`);
   }
 
   mkdirSync(path: string): void {
@@ -106,6 +120,7 @@ class Seam implements SeamCalls {
   }
 
   readTextFileSync(path: string): string {
+    if (path === BOOT_ID) return this.#alive().disk.bootId;
     return new TextDecoder().decode(this.#find(path).content);
   }
 
@@ -200,6 +215,7 @@ class SeamFile implements Disposable {
 function roleOf(path: string): string {
   const name = path.slice(path.lastIndexOf("/") + 1);
   if (path === ROOT || path.endsWith("-live")) return "folder";
+  if (name.startsWith("index")) return "index";
   return ["copy", "state", "lock"].includes(name) ? name : "target";
 }
 

@@ -27,7 +27,9 @@ interface Write {
 
 /** The content of a file, whatever its names. */
 export class DiskInode {
-  links = 0;
+  /** ctime: how often it was changed, its links too. */
+  changed = 0n;
+  #links = 0;
   #now: Bytes = new Uint8Array(0);
   #size = 0;
   #durable: Bytes = new Uint8Array(0);
@@ -36,6 +38,13 @@ export class DiskInode {
 
   constructor(readonly id: number, readonly folder: boolean) {}
 
+  get links(): number {
+    return this.#links;
+  }
+  set links(links: number) {
+    this.#links = links;
+    this.changed++;
+  }
   get size(): number {
     return this.#size;
   }
@@ -52,6 +61,7 @@ export class DiskInode {
 
   write(bytes: Uint8Array, at: number): void {
     if (bytes.length === 0) return;
+    this.changed++;
     this.#now = roomFor(this.#now, at + bytes.length);
     this.#now.set(bytes, at);
     this.#size = Math.max(this.#size, at + bytes.length);
@@ -60,6 +70,7 @@ export class DiskInode {
 
   truncate(size: number): void {
     if (size === this.#size) return;
+    this.changed++;
     this.#now = roomFor(this.#now, size);
     const cut = new Uint8Array(Math.max(0, this.#size - size));
     this.#now.set(cut, size);
@@ -147,6 +158,7 @@ export class FaultDisk {
   #changes: NameChange[] = [];
   readonly #inodes = new Set<DiskInode>();
   #nextId = 1000;
+  #boots = 1;
 
   constructor(root: string, plan: FaultPlan, chance: Chance) {
     this.#plan = plan;
@@ -154,6 +166,11 @@ export class FaultDisk {
     const folder = new DiskInode(this.#nextId++, true);
     this.#names.set(root, folder);
     this.#durableNames.set(root, folder);
+  }
+
+  /** Changes with each power cut. */
+  get bootId(): string {
+    return `boot-${this.#boots}`;
   }
 
   find(path: string): DiskInode | undefined {
@@ -227,6 +244,7 @@ export class FaultDisk {
   }
 
   cutPower(): void {
+    this.#boots++;
     const all = this.#chance.below(4);
     for (const change of this.#changes) {
       if (all === 1 || (all > 1 && this.#chance.below(2) === 0)) this.#keep(change);

@@ -8,14 +8,14 @@
  */
 import type { Clock } from "../../src/base/env.ts";
 import { LiveError } from "../../src/base/errors.ts";
-import type { DatabaseHandle, OpenResult } from "../../src/node/handle.ts";
+import type { DatabaseHandle, FileLook, OpenResult } from "../../src/node/handle.ts";
 import type { CheckpointResult } from "../../src/sqlite/connection.ts";
 import type { SqliteFile } from "../../src/sqlite/file.ts";
 import { decodePageSize, FRAME_HEADER_BYTES, frameOffset } from "../../src/wal/format.ts";
 import { SLOT, WalIndex, type WalIndexHeader } from "../../src/wal/wal_index.ts";
 import { type CheckpointParts, DiskError, passive } from "./fault_checkpoint.ts";
 import { type Life, never } from "./fault_clock.ts";
-import { type DiskInode, folderOf } from "./fault_disk.ts";
+import { type DiskInode, type FaultDisk, folderOf } from "./fault_disk.ts";
 import { type Machine, MachineFile, sqliteDisk } from "./fault_machine.ts";
 import { recoverInto } from "./fault_stock.ts";
 
@@ -34,6 +34,13 @@ export function openHandle(path: string, parts: HandleParts): OpenResult {
   return { handle: handle as DatabaseHandle, switchedToWal: false };
 }
 
+/** DatabaseHandle.lookAt(). */
+export function lookAt(path: string, disk: FaultDisk): FileLook | undefined {
+  const inode = disk.find(path);
+  if (inode === undefined) return undefined;
+  return { device: 0xfa17, inode: inode.id, born: 0, changed: () => inode.changed };
+}
+
 class FaultHandle implements Handle {
   readonly database: SqliteFile;
   readonly wal: SqliteFile;
@@ -47,6 +54,7 @@ class FaultHandle implements Handle {
   readonly #wal: DiskInode;
   readonly #syncsBackfill: () => () => void;
   #working: Promise<unknown> | undefined;
+  #checkpointed: () => void = () => {};
   #closed = false;
 
   constructor(readonly path: string, parts: HandleParts) {
@@ -113,6 +121,14 @@ class FaultHandle implements Handle {
       disk.find(`${this.path}-wal`) !== this.#wal;
   }
 
+  changed(): bigint {
+    return this.#database.changed;
+  }
+
+  afterCheckpoint(work: () => void): void {
+    this.#checkpointed = work;
+  }
+
   async checkpoint(_mode: "passive" | "truncate"): Promise<CheckpointResult | undefined> {
     if (!this.#parts.life.alive) return await never();
     if (this.#working !== undefined) return undefined;
@@ -120,6 +136,7 @@ class FaultHandle implements Handle {
     this.#working = work;
     const result = await work;
     this.#working = undefined;
+    this.#checkpointed();
     return result;
   }
 
@@ -149,6 +166,7 @@ class FaultHandle implements Handle {
     if (!life.alive) return;
     if (machine.alone) await this.#guarded(passive(this.#checkpointParts()));
     machine.detach(this);
+    this.#checkpointed();
   }
 
   /** A worker thread of a process that was killed does not go on. */

@@ -4,6 +4,7 @@ import type { DatabaseHandle } from "../../../src/node/handle.ts";
 import { LogFollower } from "../../../src/node/log_follower.ts";
 import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
 import { Primary } from "../../../src/node/primary.ts";
+import { SavedIndex } from "../../../src/node/saved_index.ts";
 import { PageIndex } from "../../../src/pages/page_index.ts";
 import type { WalIndexHeader } from "../../../src/wal/wal_index.ts";
 import { assertEquals, assertMatch } from "../../support/assert.ts";
@@ -20,6 +21,8 @@ const HEADER: WalIndexHeader = {
   salt1: 7,
   salt2: 8,
 };
+
+const FILE = { device: 1, inode: 2, born: 3, changed: () => 4n };
 
 /** A primary whose log is empty and whose wal-index says what `header` says. */
 function idlePrimary(header: { now: WalIndexHeader | undefined }) {
@@ -41,6 +44,7 @@ function idlePrimary(header: { now: WalIndexHeader | undefined }) {
       handle,
       index,
       follower,
+      savedIndex: new SavedIndex("/data/db-live", { ...FILE, pageSize: 512 }, index, env),
       id: "00000000000000d1" as DatabaseId,
       epoch: "00000000000000e1" as Epoch,
       ancestors: [],
