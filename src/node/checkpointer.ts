@@ -64,7 +64,10 @@ export class Checkpointer {
   #heldUpBy: string | undefined;
   /** None has succeeded from the first of these (monotonic) to the last. */
   #failing: { readonly since: number; readonly last: number; readonly rc: number } | undefined;
-  /** Of this log, a pass was held up by a reader's mark. */
+  /**
+   * A pass of this checkpoint was held up by a reader's mark. Not remembered longer: while CKPT is lent
+   * the log is pinned, and if that went on once the reader has gone, nobody could ever restart it.
+   */
   #cutShort = false;
   #lentAt: number | undefined;
   /** nBackfill as our last pass left it: a log with more was checkpointed by somebody else. */
@@ -115,7 +118,6 @@ export class Checkpointer {
   /** The log began anew. */
   restarted(): void {
     this.backfilled = 0;
-    this.#cutShort = false;
     this.#failing = undefined;
   }
 
@@ -126,6 +128,7 @@ export class Checkpointer {
 
   async #checkpoint(): Promise<void> {
     const primary = this.#primary;
+    this.#cutShort = false;
     let goesOn = await this.#pass();
     for (let done = 1; goesOn && worthAnotherPass(primary.log, this.#limits, done); done++) {
       goesOn = await this.#pass();

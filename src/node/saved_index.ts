@@ -222,7 +222,7 @@ export async function loadIndex(
   env: Env,
 ): Promise<boolean> {
   try {
-    using saved = Deno.openSync(`${folder}/index`, { read: true });
+    using saved = openSaved(folder);
     const header = decodeHeader(readUpTo(saved, new Uint8Array(HEADER_BYTES)));
     if (header === undefined || !holds(header, file, salts)) return false;
     index.resize(header.pages);
@@ -250,6 +250,10 @@ export async function loadIndex(
     if (!absent) env.log.warn("the saved page index cannot be read", { why: messageOf(error) });
     return false;
   }
+}
+
+function openSaved(folder: string): Deno.FsFile {
+  return Deno.openSync(`${folder}/index`, { read: true });
 }
 
 function holds(header: Header, file: IndexedFile, { salt1, salt2 }: Salts): boolean {

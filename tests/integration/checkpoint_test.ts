@@ -100,6 +100,31 @@ for (const side of ["source", "copy"] as const) {
   });
 }
 
+scopedTest("the log of a saturating writer begins anew once a reader has gone", async (scope) => {
+  const writer = await scope.app();
+  const pragmas = ["journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=0"];
+  await writer.startWriter({ path: await scope.path("primary/app.db"), pragmas });
+  const hard = 2000;
+  const limits = { "min-checkpoint-page-count": 500, "max-checkpoint-page-count": hard };
+  const pair = await startPair(scope, limits);
+  const long = await scope.app();
+  await long.open(pair.source, { mode: "ro" });
+  await long.exec("BEGIN", "SELECT n FROM counter_row");
+  const { counters } = await pair.primary.until(
+    "the log grows beyond the length from which others may checkpoint it",
+    ({ walFrames, walBackfilled }) => walFrames! > 10 * hard && walBackfilled! < walFrames!,
+  );
+  await sleep(1500); // a pass is held up
+  await long.exec("COMMIT");
+  await pair.primary.until(
+    "the log began anew five times",
+    (now) => now.counters.logRestarts >= counters.logRestarts + 5,
+    { limitMs: 40_000 },
+  );
+  assertUndisturbed(await writer.stopWriter());
+  await assertInSync(pair);
+});
+
 scopedTest("a writer that is killed in the middle blocks nobody", async (scope) => {
   const { pair, writer, reader } = await underLoad(scope, 100, {});
   let current = writer;
