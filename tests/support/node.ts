@@ -50,17 +50,48 @@ export interface StartOptions {
   readonly executable?: string;
 }
 
-/** Below the ports that the system gives to clients, so that nobody takes it while a node is down. */
+/**
+ * Below the ports that the system gives to clients, so that nobody takes it while a node is down; and
+ * no other test, of any process, for as long as the longest takes.
+ */
 export function freePort(): number {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     try {
       Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
     } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+      if (error instanceof Deno.errors.AddrInUse) continue;
+      throw error;
     }
+    if (reserve(port)) return port;
   }
+}
+
+const PORTS = "/tmp/litestream-live-test-ports";
+const RESERVED_MS = 600_000;
+
+/** False if another test has it. */
+function reserve(port: number): boolean {
+  const path = `${PORTS}/${port}`;
+  Deno.mkdirSync(PORTS, { recursive: true });
+  try {
+    Deno.openSync(path, { write: true, createNew: true }).close();
+    globalThis.addEventListener("unload", () => remove(path));
+    return true;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  try {
+    if (Date.now() - Deno.statSync(path).mtime!.getTime() < RESERVED_MS) return false;
+    remove(path); // and one that is quicker may have it
+  } catch { /* it is gone */ }
+  return false;
+}
+
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch { /* it is gone */ }
 }
 
 export class LiveNode implements AsyncDisposable {
