@@ -24,7 +24,9 @@ const QUIET_LOAD = 0.5;
 
 export async function thisMachine(python: string): Promise<Machine> {
   const head = await git("rev-parse", "--short", "HEAD");
-  const changed = await git("--no-optional-locks", "status", "--porcelain");
+  // What a work of this bench has recorded before changes no figure.
+  const others = ["--", ".", ":!docs/bench"];
+  const changed = await git("--no-optional-locks", "status", "--porcelain", ...others);
   const commit = head === "" ? {} : { commit: changed === "" ? head : `${head}, changed` };
   const folder = await Deno.makeTempDir({ prefix: "live-bench-" });
   const fileSystem = await run("stat", ["-f", "-c", "%T", folder]);
