@@ -78,18 +78,19 @@ scopedTest("a commit that nobody saw while the log was let go is found out", asy
   const pair = await startPair(scope, LIMITS);
   const { epoch } = await pair.primary.database();
   const reader = await scope.open(path);
-  await reader.exec("BEGIN", "SELECT count(*) FROM one");
-  for (let n = 0; n < 900; n++) await app.exec(`INSERT INTO one VALUES(${n})`);
-  await reader.exec("COMMIT");
-  await eventually("others may checkpoint", async () => {
-    const [row] = await app.rows("PRAGMA wal_checkpoint(PASSIVE)");
-    return row?.[0] === 0 && row[1] === row[2] ? true : undefined;
-  });
   const hold = lockHolder(scope, `${path}-shm`);
-  await eventually(
-    "WRITE and CKPT",
-    async () => await hold("lock 120 121 write") ? true : undefined,
-  );
+  await eventually("WRITE and CKPT, and nobody is in the way any more", async () => {
+    await reader.exec("BEGIN", "SELECT count(*) FROM one");
+    for (let n = 0; n < 900; n++) await app.exec(`INSERT INTO one VALUES(${n})`);
+    await eventually("CKPT is lent", async () => {
+      const [row] = await app.rows("PRAGMA wal_checkpoint(PASSIVE)");
+      return row?.[0] === 0 ? true : undefined;
+    });
+    await reader.exec("COMMIT");
+    const [row] = await app.rows("PRAGMA wal_checkpoint(PASSIVE)");
+    if (row?.[0] !== 0 || row[1] !== row[2]) return undefined; // it was the end of that second
+    return await hold("lock 120 121 write") ? true : undefined;
+  });
   await sleep(100); // it lets go
   pair.primary.pause();
   await hold("unlock 120 121 write");
