@@ -13,7 +13,7 @@
 import type { Env } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import type { ListenAddress } from "../node/options.ts";
-import { listening, sendSmallAnswersAtOnce } from "../sqlite/process.ts";
+import { listening } from "../sqlite/process.ts";
 import type { CertificatePair } from "./tls.ts";
 
 /**
@@ -173,7 +173,6 @@ export class Listener {
       return this.#handler(request, address, completed);
     });
     server.finished.catch(() => {}); // told only when the last connection has gone
-    sendSmallAnswersAtOnce();
     this.#isListening = listening(server.addr.port);
     return server;
   }

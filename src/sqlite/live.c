@@ -4,7 +4,7 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_no_delay(), live_fs_type(), live_inode(), live_changed(), live_watchdog()
+**   live_listener(), live_fs_type(), live_inode(), live_changed(), live_watchdog()
 **                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
@@ -12,6 +12,7 @@
 #include "sqlite3.c"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 
@@ -112,10 +113,31 @@ LIVE_API int live_db_config(sqlite3 *db, int op, int value){
   return sqlite3_db_config(db, op, value, (int*)0);
 }
 
-/* Nonzero if fd is no TCP socket. What a listening socket has, its connections inherit (Linux). */
-LIVE_API int live_no_delay(int fd){
-  int on = 1;
-  return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+/* Whether fd is a TCP socket that listens on port. Opens nothing. */
+LIVE_API int live_listens(int fd, int port){
+  struct sockaddr_storage a;
+  socklen_t n = sizeof(int);
+  int on = 0, at = 0;
+  if( getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &n) || !on ) return 0;
+  n = sizeof(a);
+  if( getsockname(fd, (struct sockaddr*)&a, &n) ) return 0;
+  if( a.ss_family==AF_INET ) at = ntohs(((struct sockaddr_in*)&a)->sin_port);
+  if( a.ss_family==AF_INET6 ) at = ntohs(((struct sockaddr_in6*)&a)->sin6_port);
+  return at==port;
+}
+
+/*
+** This process's socket that listens on TCP port, -1 if there is none. Nagle's algorithm is off from
+** then on: what a listening socket has, its connections inherit (Linux).
+*/
+LIVE_API int live_listener(int port){
+  struct rlimit r;
+  int fd, on = 1;
+  int n = getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur>(1<<20) ? 1<<20 : (int)r.rlim_cur;
+  for(fd=0; fd<n && !live_listens(fd, port); fd++){}
+  if( fd==n ) return -1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return fd;
 }
 
 /* statfs's f_type of the file system that holds path; -1 if it cannot be asked. */
