@@ -4,8 +4,9 @@
  * pages/, changes/, node/.
  *
  * Invariants: never over an existing file (link fails if one has appeared), unless a person said so;
- * no SQLite opens the copy before its descriptor here is closed; a -journal, -wal or -shm left at the target's name is removed
- * before the link, since SQLite would replay it into the new file.
+ * no SQLite opens the copy before its descriptor here is closed; nothing is written before it is durable
+ * that no database is there; a -journal, -wal or -shm left at the target's name is removed before the
+ * link, since SQLite would replay it into the new file.
  * @module
  */
 import { type Bytes, formatWords, sameWords } from "../base/bytes.ts";
@@ -68,9 +69,17 @@ export class Copier implements Target {
     } catch (error) {
       throw diskError("make", copyPath, error);
     }
-    if (this.#file.tryLockSync(true)) return; // two would mix two states, each right by itself
-    this.#file.close();
-    throw new LiveError("busy", `Another process fills "${copyPath}"`);
+    if (!this.#file.tryLockSync(true)) { // two would mix two states, each right by itself
+      this.#file.close();
+      throw new LiveError("busy", `Another process fills "${copyPath}"`);
+    }
+    // A database that somebody removed comes back in a power cut, and may be this file's other name.
+    try {
+      if (!options.replace) syncFolder(folderOf(path));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** Hashes what an interrupted copy left; the bytes that are there already. */

@@ -8,7 +8,7 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { sameWords } from "../base/bytes.ts";
-import type { Env } from "../base/env.ts";
+import { type Env, untilNext } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { placeIn } from "../base/lineage.ts";
 import {
@@ -71,22 +71,24 @@ export class LiveSource implements ChangeSource {
     let at = this.#check(request);
     yield this.#hello();
     let { wanted } = request;
-    let beat = this.#env.clock.monotonic();
+    const { clock } = this.#env;
+    let beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
     while (!signal.aborted) {
-      if (this.#env.clock.monotonic() >= beat + HEARTBEAT_MS) {
-        yield this.#heartbeat(at);
-        beat = this.#env.clock.monotonic();
-      }
       if (this.#ended !== undefined) throw this.#ended;
       const { position } = database;
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
+      if (clock.monotonic() >= beat) { // of the history that hello told: after the two checks
+        yield this.#heartbeat(at);
+        beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
+        continue;
+      }
       if (at === undefined || wanted !== undefined || position.txid > at.txid) {
         if (at !== undefined) yield* this.#delay(at, signal);
         if (at !== undefined && wanted === undefined) at = yield* this.#newer(at, request);
         else at = yield* this.#rounds(at, wanted, request);
         wanted = undefined;
         request.taken?.(at);
-      } else await this.#waiters.wait(signal, beat + HEARTBEAT_MS);
+      } else await this.#waiters.wait(signal, beat);
     }
   }
 

@@ -33,7 +33,7 @@ import type { State } from "./status.ts";
 import { databaseHeader, PlainFile } from "./plain_file.ts";
 import { PositionFile } from "./position_file.ts";
 import { refuseUsed } from "./proc_locks.ts";
-import { realPath, type SavedState, type SideFiles } from "./side_files.ts";
+import { type KnownContent, realPath, type SideFiles } from "./side_files.ts";
 import { UpstreamView } from "./upstream_view.ts";
 import { WatchedFile } from "./watched_file.ts";
 
@@ -57,6 +57,11 @@ export class Replica {
   readonly #env: Env;
   #open: OpenReplica | undefined;
   #position: Position | undefined;
+  /**
+   * Killed between its frames and their publication: until they are written over, a recovery by anybody
+   * finds them, and the file is there.
+   */
+  #unpublished: KnownContent | undefined;
   /** Where it was when it learnt that the upstream's history is another. */
   #before: Position | undefined;
   /** What this file had as a primary is copied aside. */
@@ -248,6 +253,8 @@ export class Replica {
     const ours = saved?.contents !== undefined && (guarded || position !== undefined);
     this.#id = ours || this.#open.was !== undefined ? saved?.id : undefined;
     if (position !== undefined) this.#isAt(position);
+    const here = formatWords(index.hash);
+    this.#unpublished = saved?.contents?.find(({ hash }) => hash !== here);
     this.#env.log.info("replica open", {
       pages: index.pageCount,
       hashes,
@@ -405,17 +412,14 @@ export class Replica {
   #willBeAt(id: DatabaseId, next: Next, current: Position | undefined): void {
     const { files, history, view } = this.#parts;
     if (view.lineage?.epoch === next.epoch) history.learn(view.lineage);
-    files.save(this.#state(id, next, current));
-  }
-
-  #state(id: DatabaseId, next: Next, current: Position | undefined): SavedState {
     const { epoch, txid } = next;
-    const contents = [{ epoch, txid, hash: formatWords(next.hash) }];
+    const contents: KnownContent[] = [{ epoch, txid, hash: formatWords(next.hash) }];
     const index = this.#open?.index;
     if (current !== undefined && index !== undefined) {
       contents.push({ ...current, hash: formatWords(index.hash) });
+      if (this.#unpublished !== undefined) contents.push(this.#unpublished);
     }
-    return { format: 1, role: "replica", id, epoch, txid, contents };
+    files.save({ format: 1, role: "replica", id, epoch, txid, contents });
   }
 
   #events(pageSize: number): FollowEvents {
@@ -436,6 +440,7 @@ export class Replica {
       received: (commit) => view.received(commit),
       applied: () => {
         counters.applied++;
+        this.#unpublished = undefined;
         view.reportSoon();
         if (this.#open === undefined) return true; // the first copy is whole
         this.#parts.changed("streaming");

@@ -6,7 +6,7 @@
  * newer, or since the connection was lost, here or at a hop further up. No clocks of two machines are compared.
  * @module
  */
-import type { Env } from "../base/env.ts";
+import { type Env, untilNext } from "../base/env.ts";
 import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, type Position, type Txid, ZERO_TXID } from "../base/types.ts";
 import type { Begin, Commit, Heartbeat, Hello } from "../changes/records.ts";
@@ -80,8 +80,6 @@ export class UpstreamView {
   }
 
   hello(hello: Hello): void {
-    const changed = this.#epoch !== undefined && this.#epoch !== hello.epoch;
-    if (changed) this.#applied = this.#durable = this.#received = ZERO_TXID;
     this.#ancestors = hello.ancestors;
     this.#upstreamCurrent = undefined; // the first heartbeat tells
     this.#told(hello.epoch, hello.txid);
@@ -254,7 +252,7 @@ export class UpstreamView {
   }
 
   #idleReports(): void {
-    this.#cancelIdle = this.#env.clock.after(REPORT_IDLE_MS, () => {
+    this.#cancelIdle = this.#env.clock.after(untilNext(this.#env.clock, REPORT_IDLE_MS), () => {
       if (!this.isConnected) return;
       this.reportSoon();
       void this.#exchangeTree();
@@ -280,8 +278,13 @@ export class UpstreamView {
   }
 
   #told(epoch: Epoch, txid: Txid): void {
-    if (this.#epoch !== epoch || txid > this.#txid) this.#txid = txid;
-    this.#epoch = epoch;
+    if (this.#epoch !== epoch) {
+      // Our txids are of the other history: told under this one, they would say what is not so.
+      if (this.#epoch !== undefined) this.#applied = this.#durable = this.#received = ZERO_TXID;
+      this.#epoch = epoch;
+      this.#txid = txid;
+    }
+    if (txid > this.#txid) this.#txid = txid;
     if (this.#txid > this.#applied) this.#behindSince ??= this.#env.clock.monotonic();
     else {
       this.#behindSince = undefined;

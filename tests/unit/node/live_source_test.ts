@@ -174,6 +174,23 @@ Deno.test("changes() ends with position_gone when the history changes under it",
   assertEquals(codeOf(await assertRejects(() => next, /is not of this history/)), "position_gone");
 });
 
+Deno.test("changes() sends no heartbeat of a history that hello did not tell", async () => {
+  for (const how of ["changed", "ended"]) {
+    const { env, database, source } = setup();
+    const asker = new Asker(source, { since: database.position });
+    await asker.next();
+    const next = asker.next().catch(codeOf);
+    await env.clock.advance(900);
+    database.epoch = OTHER; // and the heartbeat is due before anybody is woken
+    if (how === "changed") await env.clock.advance(1200);
+    else {
+      source.end(new LiveError("position_gone", "A new history has begun"));
+      await env.clock.advance(1200);
+    }
+    assertEquals(await next, "position_gone", how);
+  }
+});
+
 Deno.test("end() ends streams that wait and those that come", async () => {
   const { env, database, source } = setup();
   const asker = new Asker(source, { since: database.position });

@@ -134,6 +134,15 @@ Deno.test("UpstreamView counts from the start when the history is another", () =
   assertEquals(lag(), [0, 0, 0]);
 });
 
+Deno.test("UpstreamView tells no txid of one history under another, whatever record tells of that first", () => {
+  const { view } = setup();
+  view.hello(hello(5));
+  view.appliedAt(txid(5));
+  view.durableAt(txid(5));
+  view.heartbeat(beat(7, NEXT));
+  assertEquals([view.durable as number, view.status().lag.txids], [0, 7]);
+});
+
 Deno.test("UpstreamView keeps its positions when it connects to the same history again", () => {
   const { view, source, lag } = setup();
   view.hello(hello(5));
