@@ -6,6 +6,7 @@
 import { type Env, type Log, systemClock, systemRandom } from "../base/env.ts";
 import { messageOf } from "../base/errors.ts";
 import { HttpSource } from "../http/client.ts";
+import { Reports } from "../http/reports.ts";
 import { type Credentials, Server } from "../http/server.ts";
 import type { Connect } from "../node/database.ts";
 import { Node } from "../node/node.ts";
@@ -74,12 +75,13 @@ function checkHooks(hooks: HookCommands = {}): void {
 }
 
 function connectWith(secrets: Secrets): Connect {
+  const reports = new Reports();
   return (upstream, env, onChain) => {
     const { others, compression = "auto" } = upstream;
     const sourceOf = ({ url, path }: UpstreamName, isAsked: () => boolean): HttpSource => {
       const access = secrets.accessOf({ ...upstream, url });
       const told = (ids: readonly string[]): void => onChain(ids, isAsked());
-      return new HttpSource({ url, path, compression, access, onChain: told }, env);
+      return new HttpSource({ url, path, compression, access, reports, onChain: told }, env);
     };
     if (others === undefined) return sourceOf(upstream, () => false);
     const isAsked = (): boolean => list.isChoosing;

@@ -1,6 +1,6 @@
 /**
  * Another node's database as a ChangeSource: what changes() yields are the bytes of its HTTP answer.
- * May import: base/, changes/, node/options, http/{compression,endpoints,ranges,tls}.
+ * May import: base/, changes/, node/options, http/{compression,endpoints,ranges,report,reports,tls}.
  *
  * Every failure is a LiveError "upstream" with a sentence that names the upstream, unless the other
  * node said a code that is acted on ("position_gone", "not_ready"). The token stands in no message.
@@ -10,7 +10,7 @@ import { type Bytes, formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import { formatAncestors, type Lineage } from "../base/lineage.ts";
-import { formatPosition, formatTxid } from "../base/types.ts";
+import { formatPosition } from "../base/types.ts";
 import type { Compression } from "../node/options.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
@@ -24,6 +24,8 @@ import {
 import { COMPRESSION_HEADER, decompressed } from "./compression.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
+import { formatReport, formatReports, MAX_REPORTS_BYTES, type Told } from "./report.ts";
+import type { Reporter, Reports } from "./reports.ts";
 import { explainTls, type Settings } from "./tls.ts";
 
 export interface Access {
@@ -44,6 +46,8 @@ export interface ClientOptions {
   readonly compression?: Compression;
   /** What the sentences call URL and CA; default: the keys of a config. */
   readonly settings?: Settings;
+  /** Those of all databases that this process follows; absent: each report goes alone. */
+  readonly reports?: Reports;
   /** Told the ids of the databases that the other one follows, itself first. May throw. */
   readonly onChain?: (ids: readonly string[]) => void;
 }
@@ -59,9 +63,10 @@ const PROBE_LIMIT_MS = 2000;
 const FAR_MS = 5;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
 
+const NEVER = new AbortController().signal;
 const UPSTREAM: Settings = { url: "upstream.url", ca: "upstream.ca" };
 
-export class HttpSource implements ChangeSource {
+export class HttpSource implements ChangeSource, Reporter {
   readonly #options: ClientOptions;
   readonly #env: Env;
   readonly #replica: string;
@@ -132,24 +137,52 @@ export class HttpSource implements ChangeSource {
   }
 
   async report(report: Report, signal: AbortSignal): Promise<void> {
-    const { epoch, received, durable, applied, lagMs } = report;
-    const text = JSON.stringify({
-      epoch,
-      lagMs,
-      received: formatTxid(received),
-      durable: formatTxid(durable),
-      applied: formatTxid(applied),
-    });
+    const told = { path: this.#options.path, replica: this.#replica, report };
+    const { access, reports } = this.#options;
+    if (access === undefined || reports === undefined) return await this.reportAlone(told, signal);
+    try {
+      return await reports.send(access(), this, told, signal);
+    } catch (error) {
+      this.#notTaken(error);
+    }
+  }
+
+  async reportAlone({ report }: Told, signal: AbortSignal): Promise<void> {
     using limit = new Limit(this.#env, REPORT_LIMIT_MS, signal);
     try {
       const query = { replica: this.#replica };
-      const body = new TextEncoder().encode(text);
+      const body = new TextEncoder().encode(formatReport(report));
       const response = await this.#fetch(ENDPOINTS.report.path, query, body, limit.signal);
       await response.body?.cancel().catch(() => {}); // aborted meanwhile
     } catch (error) {
-      if (!(error instanceof LiveError)) throw error;
-      this.#env.log.debug("report was not taken", { error: error.message });
+      this.#notTaken(error);
     }
+  }
+
+  async reportTogether(told: readonly Told[]): Promise<readonly string[] | undefined> {
+    using limit = new Limit(this.#env, REPORT_LIMIT_MS, NEVER);
+    const body = new TextEncoder().encode(formatReports(told));
+    try {
+      const response = await this.#fetch(ENDPOINTS.reports.path, {}, body, limit.signal);
+      return parseChains(await beginningOf(response, MAX_REPORTS_BYTES));
+    } catch (error) {
+      this.#notTaken(error);
+      const { status } = error instanceof LiveError ? error.context : {};
+      return status === 404 ? undefined : [];
+    }
+  }
+
+  follows(chain: string): void {
+    try {
+      this.#options.onChain?.(parseChain(chain));
+    } catch (error) {
+      this.#notTaken(error);
+    }
+  }
+
+  #notTaken(error: unknown): void {
+    if (!(error instanceof LiveError)) throw error;
+    this.#env.log.debug("report was not taken", { error: error.message });
   }
 
   async tree(
@@ -252,7 +285,8 @@ export class HttpSource implements ChangeSource {
         "set upstream.token, or upstream.token-file, to its auth.token";
       return new LiveError("upstream", `${url} refuses: ${way}`);
     }
-    return new LiveError(code, `${url} answers ${response.status}: ${message}`);
+    const { status } = response;
+    return new LiveError(code, `${url} answers ${status}: ${message}`, { status });
   }
 
   #unreachable(error: unknown): LiveError {
@@ -280,6 +314,15 @@ async function beginningOf(response: Response, most = MAX_ERROR_BYTES): Promise<
   } catch { /* what came will do */ }
   await reader?.cancel().catch(() => {}); // it has failed already
   return new TextDecoder().decode(bytes.subarray(0, length));
+}
+
+/** @throws {LiveError} "upstream". */
+function parseChains(text: string): string[] {
+  try {
+    const chains: unknown = JSON.parse(text);
+    if (Array.isArray(chains)) return chains.map(String);
+  } catch { /* below */ }
+  throw new LiveError("upstream", "The answer to reports is no list");
 }
 
 function parseChain(text: string | null): string[] {

@@ -149,6 +149,13 @@ export const ENDPOINTS = {
     needs: "token",
     sentence: "A replica tells how far it is (JSON).",
   },
+  reports: {
+    method: "POST",
+    path: "/v1/reports",
+    query: { protocol: PROTOCOL },
+    needs: "token",
+    sentence: "The same for several databases at once (JSON); the answer says whom each follows.",
+  },
   tree: {
     method: "POST",
     path: "/v1/tree",

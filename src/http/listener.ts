@@ -10,7 +10,7 @@
  * file descriptor left. Connections that are there go on. So we look each second, and listen again.
  * @module
  */
-import type { Env } from "../base/env.ts";
+import { type Env, untilNext } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import type { ListenAddress } from "../node/options.ts";
 import { listening } from "../sqlite/process.ts";
@@ -97,7 +97,7 @@ export class Listener {
   }
 
   #lookLater(): void {
-    this.#env.clock.after(LOOK_MS, () => {
+    this.#env.clock.after(untilNext(this.#env.clock, LOOK_MS), () => {
       if (this.#signal.aborted) return;
       if (!this.#isListening()) this.#renewals = this.#renewals.then(() => this.#listenAgain());
       this.#lookLater();

@@ -7,11 +7,11 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import { type Bytes, parseWords } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseAncestors } from "../base/lineage.ts";
-import { parseEpoch, parsePosition } from "../base/types.ts";
+import { parseEpoch } from "../base/types.ts";
 import { MAX_TREE_BYTES, parseBranches } from "../changes/tree.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
@@ -34,9 +34,15 @@ import { makePage } from "./page.ts";
 import { HttpPeer, parsePeer } from "./peer.ts";
 import { demotedJson, promotedJson } from "./promote.ts";
 import { parseRanges, RunsDecoder } from "./ranges.ts";
-import { aboveOf, MAX_REPORT_BYTES, parseReport } from "./report.ts";
+import {
+  aboveOf,
+  MAX_REPORT_BYTES,
+  MAX_REPORTS_BYTES,
+  parseReport,
+  takeReports,
+} from "./report.ts";
 import { statusJson } from "./status_json.ts";
-import { streamOf } from "./stream.ts";
+import { changesRequest, streamOf } from "./stream.ts";
 import { verifyLines } from "./verify.ts";
 import { positionJson, WAIT_STATUS, waitJson, waitRequest } from "./wait.ts";
 import type { CertificatePair } from "./tls.ts";
@@ -195,6 +201,7 @@ export class Server {
     app.post(ENDPOINTS.repair.path, (c) => this.#repair(c));
     app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
     app.post(ENDPOINTS.report.path, (c) => this.#report(c));
+    app.post(ENDPOINTS.reports.path, (c) => this.#reports(c));
     app.post(ENDPOINTS.tree.path, (c) => this.#tree(c));
     app.post(ENDPOINTS.fence.path, (c) => this.#fence(c));
     app.get(LITESTREAM_STREAM_PATH, () => {
@@ -263,7 +270,7 @@ export class Server {
     this.#learn(c, c.req.query("since")?.split("/")[0]);
     const served = this.#served(c);
     const replica = c.req.query("replica") === undefined ? undefined : replicaOf(c);
-    const asked = changesRequest(c, wanted);
+    const asked = changesRequest((name) => c.req.query(name), wanted);
     const left = this.#guests.stream();
     const stop = new AbortController();
     const { counters, downstreams, position } = served;
@@ -367,8 +374,16 @@ export class Server {
 
   async #report(c: Request): Promise<Response> {
     const { downstreams } = this.#served(c);
-    downstreams.report(replicaOf(c), parseReport(await this.#text(c, MAX_REPORT_BYTES)));
+    downstreams.report(
+      replicaOf(c),
+      parseReport(await this.#text(c, MAX_REPORT_BYTES)),
+    );
     return new Response(null, { status: 204 });
+  }
+
+  async #reports(c: Request): Promise<Response> {
+    checkProtocol(c);
+    return json(takeReports(await this.#text(c, MAX_REPORTS_BYTES), this.#node.databases));
   }
 
   async #tree(c: Request): Promise<Response> {
@@ -436,32 +451,19 @@ export class Server {
 
   #served(c: Request): Served {
     const database = this.#database(c);
-    const protocol = c.req.query("protocol") ?? String(PROTOCOL_VERSION);
-    if (protocol !== String(PROTOCOL_VERSION)) {
-      throw new LiveError(
-        "bad_request",
-        `You speak protocol ${protocol}, this node ${PROTOCOL_VERSION}: run the same version on both`,
-      );
-    }
+    checkProtocol(c);
     return database.served();
   }
 }
 
-function changesRequest(c: Request, wanted: number[] | undefined): ChangesRequest {
-  const since = c.req.query("since");
-  const hashText = c.req.query("hash");
-  const hash = hashText === undefined ? undefined : parseWords(hashText);
-  if (hashText !== undefined && hash === undefined) {
-    throw new LiveError(
-      "bad_request",
-      `Cannot read "${hashText}" as a hash: must be 16 hex digits`,
-    );
-  }
-  return {
-    ...(since === undefined ? {} : { since: parsePosition(since) }),
-    ...(hash === undefined ? {} : { hash }),
-    ...(wanted === undefined ? {} : { wanted }),
-  };
+/** @throws {LiveError} "bad_request". */
+function checkProtocol(c: Request): void {
+  const protocol = c.req.query("protocol") ?? String(PROTOCOL_VERSION);
+  if (protocol === String(PROTOCOL_VERSION)) return;
+  throw new LiveError(
+    "bad_request",
+    `You speak protocol ${protocol}, this node ${PROTOCOL_VERSION}: run the same version on both`,
+  );
 }
 
 function replicaOf(c: Request): string {

@@ -1,14 +1,17 @@
 /**
- * Records as the body of a response: the next bytes are asked for when the last have been taken, so
- * a slow replica costs one record of memory. May import: base/, changes/.
+ * What a request for a stream asks for, and records as the body of its response: the next bytes are
+ * asked for when the last have been taken, so a slow replica costs one record of memory. May import:
+ * base/, changes/.
  *
  * After the first byte an error can only be an error record; before it, it is thrown, and becomes a
  * status. An enqueued chunk is kept by reference and never written again: it may be shared.
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
-import { codeOf, messageOf } from "../base/errors.ts";
+import { type Bytes, parseWords } from "../base/bytes.ts";
+import { codeOf, LiveError, messageOf } from "../base/errors.ts";
+import { parsePosition } from "../base/types.ts";
 import { encodeError } from "../changes/records.ts";
+import type { ChangesRequest } from "../changes/source.ts";
 
 export interface StreamEvents {
   /** Bytes have been handed to the connection: from now on its reader keeps us waiting. */
@@ -94,4 +97,25 @@ export async function streamOf(
     void iterator.return?.();
   };
   return new ReadableStream<Bytes>({ start, pull, cancel }, { highWaterMark: 0 });
+}
+
+/** @throws {LiveError} "bad_request". */
+export function changesRequest(
+  query: (name: string) => string | undefined,
+  wanted: number[] | undefined,
+): ChangesRequest {
+  const since = query("since");
+  const hashText = query("hash");
+  const hash = hashText === undefined ? undefined : parseWords(hashText);
+  if (hashText !== undefined && hash === undefined) {
+    throw new LiveError(
+      "bad_request",
+      `Cannot read "${hashText}" as a hash: must be 16 hex digits`,
+    );
+  }
+  return {
+    ...(since === undefined ? {} : { since: parsePosition(since) }),
+    ...(hash === undefined ? {} : { hash }),
+    ...(wanted === undefined ? {} : { wanted }),
+  };
 }

@@ -313,10 +313,12 @@ export class Database implements Waited {
     );
   }
 
-  /** The slow timer, several times a second: checkpoints that are due, commits that nobody told of. */
-  tick(): void {
+  /** The slow timer. True: there were commits just now, so a checkpoint may be due soon. */
+  tick(): boolean {
     const primary = this.#primary;
-    if (primary !== undefined && primary.quietMs < LIVELY_MS) primary.look();
+    if (primary === undefined || primary.quietMs >= LIVELY_MS) return false;
+    primary.look();
+    return true;
   }
 
   /** Once a second. */

@@ -16,6 +16,8 @@ import { isPageSize } from "../wal/format.ts";
 import type { Target } from "./target.ts";
 
 export const SILENCE_MS = 3000;
+/** Between two looks while we work on what came. */
+const OWN_WORK_MS = 500;
 /** A page may come again while it changes: so often, on average; and small databases may grow. */
 const COPIES_A_PAGE = 32;
 const COPIES_FREE = 262_144;
@@ -199,7 +201,9 @@ class SilenceGuard {
   }
 
   #arm(): void {
-    this.#cancel = this.#env.clock.after(500, () => {
+    const left = this.#last + SILENCE_MS - this.#env.clock.monotonic();
+    const ms = left === Infinity ? OWN_WORK_MS : Math.max(0, left) + 1;
+    this.#cancel = this.#env.clock.after(ms, () => {
       if (this.#env.clock.monotonic() - this.#last > SILENCE_MS) {
         this.fired = true;
         this.#onSilence();

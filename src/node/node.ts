@@ -10,11 +10,9 @@ import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
 import { type DatabaseOptions, DEFAULT_SELF_CHECK_BYTES, type NodeOptions } from "./options.ts";
 import type { NodeStatus } from "./status.ts";
+import { Pulse } from "./pulse.ts";
 import { Waker } from "./waker.ts";
 
-/** For what no commit starts: checkpoints that are due, and commits that nobody told of. */
-const TICK_MS = 250;
-const TICKS_PER_CHECK = 4;
 /** A node whose event loop stands still for so long ends itself. */
 const WATCHDOG_S = 15;
 const DRAIN_LOOK_MS = 10;
@@ -38,6 +36,7 @@ export class Node {
   readonly #connect: Connect;
   readonly #env: Env;
   readonly #waker: Waker;
+  readonly #pulse: Pulse;
   readonly #version: string;
   readonly #started: number;
   #databases: readonly Database[];
@@ -54,7 +53,8 @@ export class Node {
     this.#env = env;
     this.#version = version;
     this.#started = env.clock.monotonic();
-    this.#waker = new Waker(() => new SqliteWatch(), env.log);
+    this.#pulse = new Pulse(env.clock, () => this.#tick(), () => this.#check());
+    this.#waker = new Waker(() => new SqliteWatch(), env.log, () => this.#pulse.hurry());
     this.#selfCheckBytes = options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES;
     this.#databases = options.databases.map((database) => this.#make(database));
   }
@@ -66,18 +66,7 @@ export class Node {
 
   /** Runs until `signal` aborts and everything has stopped. */
   async run(signal: AbortSignal): Promise<void> {
-    let ticks = 0;
-    let cancel = (): void => {};
-    const tick = (): void => {
-      watchdog(WATCHDOG_S);
-      for (const database of this.#databases) database.tick();
-      if (++ticks % TICKS_PER_CHECK === 0) {
-        for (const database of this.#databases) database.check();
-        void this.#selfCheck();
-      }
-      cancel = this.#env.clock.after(TICK_MS, tick);
-    };
-    tick();
+    this.#pulse.start();
     this.#signal = signal;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#bug = reject;
@@ -88,10 +77,22 @@ export class Node {
       await promise;
       await Promise.all([...this.#running.values()].map(({ done }) => done));
     } finally {
-      cancel();
+      this.#pulse.stop();
       await this.#waker.stop();
       watchdog(0);
     }
+  }
+
+  #tick(): boolean {
+    watchdog(WATCHDOG_S);
+    let soon = false;
+    for (const database of this.#databases) if (database.tick()) soon = true;
+    return soon;
+  }
+
+  #check(): void {
+    for (const database of this.#databases) database.check();
+    void this.#selfCheck();
   }
 
   /**

@@ -17,16 +17,21 @@ export interface Watchable {
 export class Waker {
   readonly #open: () => CommitWatch;
   readonly #log: Log;
+  readonly #seen: () => void;
   readonly #looks = new Map<number, () => void>();
   #watch: CommitWatch | undefined;
   #running: Promise<void> = Promise.resolve();
   #told = false;
   #stopped = false;
 
-  /** `open` is called at the first add(): a node without primaries waits for nothing. */
-  constructor(open: () => CommitWatch, log: Log) {
+  /**
+   * `open` is called at the first add(): a node without primaries waits for nothing. `seen` is called
+   * after each look.
+   */
+  constructor(open: () => CommitWatch, log: Log, seen: () => void = () => {}) {
     this.#open = open;
     this.#log = log;
+    this.#seen = seen;
   }
 
   /**
@@ -62,6 +67,7 @@ export class Waker {
       const ids = await watch.wait();
       if (ids === undefined) return;
       for (const id of ids) this.#looks.get(id)?.();
+      this.#seen();
       if (!this.#stopped) this.#tell(watch);
     }
   }

@@ -42,6 +42,7 @@ async function ask(
   }
   const bodies: Readonly<Record<string, string>> = {
     [ENDPOINTS.report.path]: JSON.stringify(REPORT),
+    [ENDPOINTS.reports.path]: "[]",
     [ENDPOINTS.tree.path]: "[]",
   };
   const body = bodies[path] ?? "";

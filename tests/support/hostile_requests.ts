@@ -63,7 +63,7 @@ export function corpus(served: string, secret: string): string[] {
     ]
   ) queries.push(`${ours}&${rest}`);
   const requests: string[] = [];
-  for (const path of ["/v1/stream", "/v1/hashes", "/v1/report", "/v1/tree"]) {
+  for (const path of ["/v1/stream", "/v1/hashes", "/v1/report", "/v1/reports", "/v1/tree"]) {
     for (const query of queries) {
       for (const method of ["GET", "POST", "HEAD"]) {
         const body = method === "POST" ? "content-length: 3\r\n\r\nabc" : "\r\n";
