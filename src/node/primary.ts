@@ -29,8 +29,8 @@ import { WatchedFile } from "./watched_file.ts";
 
 /** From then on, standing still is trouble that people are told of. */
 const STALL_MS = 3000;
-/** There is a look each 250 ms; one that is so late is told to replicas, which then are not current. */
-const LOOK_LATE_MS = 1000;
+/** There is a look each second; one that is so late is told to replicas, which then are not current. */
+const LOOK_LATE_MS = 1500;
 /** A WAL that cannot be read for so long is opened again. */
 const GIVE_UP_MS = 5000;
 /** How often the place in the log is written down while commits come. */

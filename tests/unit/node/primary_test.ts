@@ -4,6 +4,7 @@ import type { DatabaseHandle } from "../../../src/node/handle.ts";
 import { LogFollower } from "../../../src/node/log_follower.ts";
 import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
 import { Primary } from "../../../src/node/primary.ts";
+import { Pulse } from "../../../src/node/pulse.ts";
 import { SavedIndex } from "../../../src/node/saved_index.ts";
 import { PageIndex } from "../../../src/pages/page_index.ts";
 import type { WalIndexHeader } from "../../../src/wal/wal_index.ts";
@@ -71,6 +72,21 @@ Deno.test("Primary tells replicas and people that its log is not looked at any m
   assertEquals(primary.staleMs(), 4000, "heartbeats carry it: every replica is behind by that");
   primary.look();
   assertEquals([primary.trouble(), primary.staleMs()], [undefined, 0]);
+});
+
+Deno.test("Primary where nothing happens is current all the time", async () => {
+  const { env, primary } = idlePrimary({ now: HEADER });
+  const told: number[] = [];
+  const pulse = new Pulse(env.clock, () => false, () => void primary.look());
+  pulse.start();
+  for (let ms = 0; ms < 10_000; ms += 50) {
+    told.push(primary.staleMs());
+    await env.clock.advance(50);
+  }
+  pulse.stop();
+  await env.clock.advance(1300); // the next look is late, on a busy machine
+  told.push(primary.staleMs());
+  assertEquals(told.filter((ms) => ms > 0), []);
 });
 
 Deno.test("Primary is not current while its wal-index cannot be read", async () => {
