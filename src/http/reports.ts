@@ -62,6 +62,9 @@ async function work(line: Line): Promise<void> {
 async function together(entries: readonly Entry[]): Promise<void> {
   const chains = await entries[0]!.by.reportTogether(entries.map(({ told }) => told));
   if (chains !== undefined) {
-    for (const [nth, chain] of chains.entries()) entries[nth]?.by.follows(chain);
+    for (const [nth, { by, signal }] of entries.entries()) {
+      const chain = chains[nth];
+      if (chain !== undefined && !signal.aborted) by.follows(chain); // or it follows nobody any more
+    }
   } else await Promise.all(entries.map((entry) => entry.by.reportAlone(entry.told, entry.signal)));
 }

@@ -350,6 +350,7 @@ export class Database implements Waited {
 
   /** `asked`: an upstream is looked at, none is followed yet. @throws {LiveError} "guard" in a cycle. */
   #follows(ids: readonly string[], asked: boolean): void {
+    if (this.#replica === undefined) return; // a late answer: it was promoted meanwhile
     const cycle = this.#chain.cycle(ids, this.#upstream!);
     if (cycle === undefined) {
       if (!asked) this.#chain.follow(ids);

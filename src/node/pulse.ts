@@ -30,7 +30,7 @@ export class Pulse {
   }
 
   start(): void {
-    this.#checkAt = this.#clock.monotonic() + CHECK_MS;
+    this.#checkAt = this.#clock.monotonic() + untilNext(this.#clock, CHECK_MS);
     this.#beat();
   }
 

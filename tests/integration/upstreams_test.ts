@@ -110,6 +110,31 @@ scopedTest(
   },
 );
 
+scopedTest(
+  "a list of upstreams: who follows a hub that is lost goes on at the next",
+  async (scope) => {
+    const [a, b, c] = await cluster(scope);
+    const path = await scope.path("d/app.db");
+    const url = [b, c, a].map((member) => `${member.node.url}${member.path}`);
+    const leaf = await scope.start("d", sharing(path, url));
+    assertEquals((await leaf.database()).upstream?.url, b.node.url);
+    const writer = await scope.app();
+    await writer.startWriter({ path: a.path, pace_ms: 2 });
+    for (const [lost, next] of [[b, c], [c, a]] as const) {
+      await lost.node.kill();
+      await leaf.until(
+        "follows the next",
+        ({ upstream }) => upstream?.connected === true && upstream.url === next.node.url,
+      );
+    }
+    assertUndisturbed(await writer.stopWriter());
+    await assertSamePosition(a.node, leaf);
+    await assertSameContent(a.path, [path]);
+    await assertNoRepairs(leaf);
+    assertEquals((await leaf.database()).counters.firstCopies, 1, "by delta since");
+  },
+);
+
 scopedTest("a list of upstreams: what is wrong in it is told with its line", async (scope) => {
   const config = `${scope.folder}/bad.yml`;
   for (

@@ -75,6 +75,20 @@ Deno.test("Reports sends one alone and at once, what comes meanwhile together", 
   assertEquals(requests.at(-1), 5, "it is idle again");
 });
 
+Deno.test("Reports tells nobody whom it followed once it follows nobody any more", async () => {
+  const { followed, reporter, answer } = setUp();
+  const reports = new Reports();
+  const access: Access = {};
+  const promoted = new AbortController();
+  for (const nth of [1, 2, 3]) {
+    void reports.send(access, reporter, told(nth), nth === 2 ? promoted.signal : never);
+  }
+  await answer();
+  promoted.abort(); // while the list is on its way
+  await answer();
+  assertEquals(followed, ["of 3"]);
+});
+
 Deno.test("Reports keeps upstreams apart, so one that hangs is in nobody's way", async () => {
   const { requests, reporter } = setUp();
   const reports = new Reports();
