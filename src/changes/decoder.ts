@@ -10,13 +10,16 @@ import type { Bytes } from "../base/bytes.ts";
 import { LiveError } from "../base/errors.ts";
 import { decodeRecord, type Record, RECORD_HEADER_BYTES, recordLength } from "./records.ts";
 
+/** Quiet databases stay there, and a node may follow hundreds of them. */
+const FIRST_BYTES = 4096;
+
 /**
  * Yields the records of a stream of chunks; returns at its end.
  * @throws {LiveError} "upstream" or "checksum" at the first byte that cannot be right, and at an end
  * in the middle of a record.
  */
 export async function* decode(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Record> {
-  let buffer: Bytes = new Uint8Array(64 * 1024);
+  let buffer: Bytes = new Uint8Array(FIRST_BYTES);
   let start = 0;
   let end = 0;
   for await (const chunk of chunks) {

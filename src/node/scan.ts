@@ -27,7 +27,7 @@ export async function scanFile(
 ): Promise<void> {
   const { pageSize } = index;
   const perRead = READ_BYTES / pageSize;
-  const buffer: Bytes = new Uint8Array(READ_BYTES);
+  const buffer: Bytes = new Uint8Array(Math.min(READ_BYTES, index.pageCount * pageSize));
   const hash = new Uint32Array(2);
   let sinceYield = 0;
   for (let first = 1; first <= index.pageCount; first += perRead) {

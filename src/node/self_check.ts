@@ -22,7 +22,7 @@ export type Checked = Pick<AnswerSource, "index" | "pages" | "position" | "refre
 export class SelfCheck {
   readonly #database: Checked;
   readonly #env: Env;
-  readonly #buffer: Bytes;
+  #buffer: Bytes = new Uint8Array(0);
   readonly #perSlice: number;
   #next = 1;
 
@@ -30,7 +30,6 @@ export class SelfCheck {
     this.#database = database;
     this.#env = env;
     this.#perSlice = Math.max(1, SLICE_BYTES / database.index.pageSize);
-    this.#buffer = new Uint8Array(this.#perSlice * database.index.pageSize);
   }
 
   /** The page that the next step begins with; 1 again after the last. */
@@ -46,6 +45,8 @@ export class SelfCheck {
     const { index } = this.#database;
     const last = Math.min(index.pageCount, this.#next + Math.min(most, this.#perSlice) - 1);
     const bad: number[] = [];
+    const bytes = Math.max(0, last - this.#next + 1) * index.pageSize;
+    if (this.#buffer.length < bytes) this.#buffer = new Uint8Array(bytes);
     let pgnos = range(this.#next, last).filter((pgno) => pgno !== index.lockPage);
     for (let tries = 0; pgnos.length > 0;) {
       pgnos = pgnos.filter((pgno) => pgno <= index.pageCount); // it may have shrunk

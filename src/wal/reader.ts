@@ -21,8 +21,10 @@ import {
 } from "./format.ts";
 import type { WalIndexHeader } from "./wal_index.ts";
 
-/** Bytes read at once. */
+/** Bytes read at once, at most. */
 const READ_BYTES = 256 * 1024;
+/** Room for so many to begin with: a node may have hundreds of quiet databases. */
+const FRAMES = 4;
 
 /** Gets each frame: its number, its header, and where its page lies; the buffer is reused. */
 export type FrameSink = (frame: number, header: FrameHeader, buffer: Bytes, pageAt: number) => void;
@@ -66,9 +68,6 @@ export class WalReader {
     const { pageSize, salt1, salt2, bigEndian } = header;
     this.#chain = { pageSize, salt1, salt2, bigEndian, sum: { s1: 0, s2: 0 } };
     this.#last = 0;
-    const frameBytes = FRAME_HEADER_BYTES + pageSize;
-    const wanted = Math.max(1, Math.floor(READ_BYTES / frameBytes)) * frameBytes;
-    if (this.#buffer.length !== wanted) this.#buffer = new Uint8Array(wanted);
   }
 
   /** Goes behind the last frame of the log that `header` names: all of it was read by other means. */
@@ -90,7 +89,7 @@ export class WalReader {
     if (this.#last === 0 && upTo > 0) this.#readHeader(chain);
     const frameBytes = FRAME_HEADER_BYTES + chain.pageSize;
     while (this.#last < upTo) {
-      const count = Math.min(this.#buffer.length / frameBytes, upTo - this.#last);
+      const count = this.#room(upTo - this.#last, frameBytes);
       const piece = this.#buffer.subarray(0, count * frameBytes);
       this.#file.read(piece, frameOffset(this.#last + 1, chain.pageSize));
       for (let nth = 0; nth < count; nth++) {
@@ -105,6 +104,17 @@ export class WalReader {
         sink(this.#last, header, this.#buffer, nth * frameBytes + FRAME_HEADER_BYTES);
       }
     }
+  }
+
+  /** How many of `wanted` frames are read next; the buffer has room for them. */
+  #room(wanted: number, frameBytes: number): number {
+    const most = Math.max(1, Math.floor(READ_BYTES / frameBytes));
+    const count = Math.min(wanted, most);
+    if (this.#buffer.length < count * frameBytes) {
+      const frames = Math.min(most, Math.max(FRAMES, 2 * count));
+      this.#buffer = new Uint8Array(frames * frameBytes);
+    }
+    return count;
   }
 
   #readHeader(chain: FrameChain): void {

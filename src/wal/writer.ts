@@ -27,7 +27,8 @@ export class WalWriter {
   readonly #walIndex: WalIndex;
   readonly #frameBytes: number;
   readonly #capacity: number;
-  readonly #buffer: Bytes;
+  /** Grows up to `#capacity` frames. */
+  #buffer: Bytes;
   readonly #held: Bytes;
   #heldPgno = 0;
   #buffered: number[] = [];
@@ -40,7 +41,7 @@ export class WalWriter {
     this.#walIndex = walIndex;
     this.#frameBytes = FRAME_HEADER_BYTES + pageSize;
     this.#capacity = Math.max(1, Math.floor(BUFFER_BYTES / this.#frameBytes));
-    this.#buffer = new Uint8Array(this.#capacity * this.#frameBytes);
+    this.#buffer = new Uint8Array(this.#frameBytes);
     this.#held = new Uint8Array(pageSize);
     this.#header = header;
   }
@@ -110,12 +111,20 @@ export class WalWriter {
     const chain = this.#chain;
     assert(chain !== undefined, "begin() comes before pages");
     const at = this.#buffered.length * this.#frameBytes;
+    if (at === this.#buffer.length) this.#grow();
     this.#buffer.set(this.#held, at + FRAME_HEADER_BYTES);
     sealFrame(chain, this.#buffer, at, { pgno: this.#heldPgno, commit });
     this.#buffered.push(this.#heldPgno);
     this.#heldPgno = 0;
     this.#frame++;
     if (this.#buffered.length === this.#capacity) this.#flush();
+  }
+
+  #grow(): void {
+    const frames = Math.min(this.#capacity, 4 * this.#buffered.length);
+    const grown = new Uint8Array(frames * this.#frameBytes);
+    grown.set(this.#buffer);
+    this.#buffer = grown;
   }
 
   #flush(): void {
