@@ -13,6 +13,8 @@ const PLOT = { left: 52, right: 328, top: 8, bottom: 122 } as const;
 /** A baseline or target that is so far off would press our line flat: it is left out. */
 const FAR = 4;
 const MOST_DATES = 3;
+/** Of a label, as the viewBox counts. */
+const DATE_WIDTH = 62;
 
 interface Scale {
   readonly x: (nth: number) => number;
@@ -87,13 +89,19 @@ function horizontal(kind: string, y: number): string {
   return `<line class="${kind}" x1="${PLOT.left}" x2="${PLOT.right}" y1="${at}" y2="${at}"/>`;
 }
 
-/** First, middle and last. */
+/** First, middle and last, as far as there is room between them. */
 function dateLabels({ x }: Scale, points: readonly Point[]): string[] {
   const last = points.length - 1;
   const chosen = points.length <= MOST_DATES
     ? points.map((_, nth) => nth)
     : [0, Math.round(last / 2), last];
-  return chosen.map((nth) =>
+  let from = -Infinity;
+  const roomy = chosen.filter((nth) => {
+    if (x(nth) - from < DATE_WIDTH) return false;
+    from = x(nth);
+    return true;
+  });
+  return roomy.map((nth) =>
     `<text x="${short(x(nth))}" y="${HEIGHT - 12}" text-anchor="middle">` +
     `${points[nth]!.date.slice(0, 10)}</text>`
   );

@@ -96,7 +96,7 @@ export function lagMeasures(p50Ms?: number, p99Ms?: number): Measure[] {
 export const latency: Work = {
   name: "latency",
   about: "100 commits a second; a reader spins on the replica",
-  measures: lagMeasures(1.5, 4),
+  measures: lagMeasures(0.8, 4),
   once: (stage, nth) => once(stage, nth, 100),
 };
 
