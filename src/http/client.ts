@@ -24,7 +24,7 @@ import {
 import { COMPRESSION_HEADER, decompressed } from "./compression.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
-import { formatReport, formatReports, MAX_REPORTS_BYTES, type Told } from "./report.ts";
+import { formatReport, formatReports, MAX_CHAINS_BYTES, type Told } from "./report.ts";
 import type { Reporter, Reports } from "./reports.ts";
 import { explainTls, type Settings } from "./tls.ts";
 
@@ -164,7 +164,7 @@ export class HttpSource implements ChangeSource, Reporter {
     const body = new TextEncoder().encode(formatReports(told));
     try {
       const response = await this.#fetch(ENDPOINTS.reports.path, {}, body, limit.signal);
-      return parseChains(await beginningOf(response, MAX_REPORTS_BYTES));
+      return parseChains(await beginningOf(response, MAX_CHAINS_BYTES));
     } catch (error) {
       this.#notTaken(error);
       const { status } = error instanceof LiveError ? error.context : {};

@@ -12,6 +12,8 @@ import type { UpstreamStatus } from "../node/status.ts";
 export const MAX_REPORT_BYTES = 1000;
 /** Of a list of them. */
 export const MAX_REPORTS_BYTES = 65_536;
+/** Of the answer: a chain of 32 hops is longer than a report. */
+export const MAX_CHAINS_BYTES = 4 * MAX_REPORTS_BYTES;
 
 /** A report in a list: of which database up there, and by whom. */
 export interface Told {

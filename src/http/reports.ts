@@ -10,7 +10,7 @@
 import type { Access } from "./client.ts";
 import { fits, type Told } from "./report.ts";
 
-/** A database's way to the upstream. Neither throws. */
+/** A database's way to the upstream. None of these throws. */
 export interface Reporter {
   reportAlone(told: Told, signal: AbortSignal): Promise<void>;
   /** The chain of each database up there, in order; undefined: it does not know of lists. */

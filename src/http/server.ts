@@ -374,10 +374,7 @@ export class Server {
 
   async #report(c: Request): Promise<Response> {
     const { downstreams } = this.#served(c);
-    downstreams.report(
-      replicaOf(c),
-      parseReport(await this.#text(c, MAX_REPORT_BYTES)),
-    );
+    downstreams.report(replicaOf(c), parseReport(await this.#text(c, MAX_REPORT_BYTES)));
     return new Response(null, { status: 204 });
   }
 
