@@ -6,7 +6,7 @@
 import type { Message } from "./helper.ts";
 import { followByLitestream } from "./litestream.ts";
 import { seen, type Stage } from "./stage.ts";
-import { interleaved, type Sample, type Samples, type Work } from "./work.ts";
+import { interleaved, type Measure, type Sample, type Samples, type Work } from "./work.ts";
 
 interface Setting {
   readonly name: string;
@@ -100,19 +100,22 @@ const against = (value: number, baseline: number): Sample => ({
   baselines: { alone: baseline },
 });
 
+/** What both works have; `least`: of the speed alone. */
+function speeds(least: number): Measure[] {
+  const target = { of: "ratio", least } as const;
+  return [
+    { key: "normal", title: "synchronous=normal", unit: "/s", target },
+    { key: "full", title: "synchronous=full", unit: "/s", target },
+    { key: "longest", title: "longest commit, normal", unit: "ms" },
+    { key: "behind", title: "copy complete after the end, ≤", unit: "ms" },
+  ];
+}
+
 export const writer: Work = {
   name: "writer",
   about: "one writer as fast as it can; Python's sqlite3 on both sides",
   measures: [
-    {
-      key: "normal",
-      title: "synchronous=normal",
-      unit: "/s",
-      target: { of: "ratio", least: 0.95 },
-    },
-    { key: "full", title: "synchronous=full", unit: "/s", target: { of: "ratio", least: 0.95 } },
-    { key: "longest", title: "longest commit, normal", unit: "ms" },
-    { key: "behind", title: "copy complete after the end, ≤", unit: "ms" },
+    ...speeds(0.95),
     { key: "busy", title: "commits refused (BUSY) at busy_timeout 0", unit: "" },
     { key: "impatient", title: "commits at busy_timeout 0", unit: "/s" },
     { key: "blocked", title: "longest commit, retries included", unit: "ms" },
@@ -140,17 +143,7 @@ export const writer: Work = {
 export const writers: Work = {
   name: "writers",
   about: "two writers at once, each as fast as it can; both together",
-  measures: [
-    {
-      key: "normal",
-      title: "synchronous=normal",
-      unit: "/s",
-      target: { of: "ratio", least: 1 },
-    },
-    { key: "full", title: "synchronous=full", unit: "/s", target: { of: "ratio", least: 1 } },
-    { key: "longest", title: "longest commit, normal", unit: "ms" },
-    { key: "behind", title: "copy complete after the end, ≤", unit: "ms" },
-  ],
+  measures: speeds(1),
   async once(stage, nth): Promise<Samples> {
     const [normalAlone, normal] = await compare(stage, nth, NORMAL, 2);
     const [fullAlone, full] = await compare(stage, nth, FULL, 2);

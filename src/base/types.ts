@@ -42,6 +42,11 @@ export function lockPage(pageSize: number): Pgno {
 
 const HEX16 = /^[0-9a-f]{16}$/;
 
+/** An id as Random.id() makes them: 16 hex digits. */
+export function isId(text: string): boolean {
+  return HEX16.test(text);
+}
+
 export function formatTxid(value: Txid): string {
   return value.toString(16).padStart(16, "0");
 }

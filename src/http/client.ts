@@ -10,7 +10,7 @@ import { type Bytes, formatWords } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import { formatAncestors, type Lineage } from "../base/lineage.ts";
-import { formatPosition } from "../base/types.ts";
+import { formatPosition, isId } from "../base/types.ts";
 import type { Compression } from "../node/options.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
@@ -326,7 +326,7 @@ function parseChains(text: string): string[] {
 }
 
 function parseChain(text: string | null): string[] {
-  return (text ?? "").split(",").filter((id) => /^[0-9a-f]{16}$/.test(id));
+  return (text ?? "").split(",").filter(isId);
 }
 
 /** Aborts with `outer` or after `ms`; its timer and listener never outlive it. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { LiveError, messageOf } from "../base/errors.ts";
-import { formatTxid, parseEpoch, parseTxid } from "../base/types.ts";
+import { formatTxid, isId, parseEpoch, parseTxid } from "../base/types.ts";
 import type { Report } from "../changes/source.ts";
 import { type Above, MAX_ABOVE } from "../changes/tree.ts";
 import type { UpstreamStatus } from "../node/status.ts";
@@ -95,7 +95,7 @@ function entryOf({ path, replica, report }: Told): Record<string, unknown> {
 function toldOf(entry: unknown): Told {
   const { path, replica } = entry as { path?: unknown; replica?: unknown };
   if (typeof path !== "string") throw new TypeError("path must be a string");
-  if (typeof replica !== "string" || !/^[0-9a-f]{16}$/.test(replica)) {
+  if (typeof replica !== "string" || !isId(replica)) {
     throw new TypeError("replica must be 16 hex digits");
   }
   return { path, replica, report: reportOf(entry as Record<string, unknown>) };

@@ -11,7 +11,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseAncestors } from "../base/lineage.ts";
-import { parseEpoch } from "../base/types.ts";
+import { isId, parseEpoch } from "../base/types.ts";
 import { MAX_TREE_BYTES, parseBranches } from "../changes/tree.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangesRequest } from "../changes/source.ts";
@@ -465,7 +465,7 @@ function checkProtocol(c: Request): void {
 
 function replicaOf(c: Request): string {
   const id = c.req.query("replica") ?? "";
-  if (/^[0-9a-f]{16}$/.test(id)) return id;
+  if (isId(id)) return id;
   throw new LiveError("bad_request", "Which replica? Say ?replica= and 16 hex digits");
 }
 
