@@ -64,16 +64,22 @@ export class Copier implements Target {
     this.#copyPath = copyPath;
     this.index = new PageIndex(pageSize);
     dropLinked(path, copyPath);
-    // A database that somebody removed comes back in a power cut, and may be this file's other name.
-    if (!options.replace) syncFolder(folderOf(path));
     try {
       this.#file = Deno.openSync(copyPath, { create: true, read: true, write: true });
     } catch (error) {
       throw diskError("make", copyPath, error);
     }
-    if (this.#file.tryLockSync(true)) return; // two would mix two states, each right by itself
-    this.#file.close();
-    throw new LiveError("busy", `Another process fills "${copyPath}"`);
+    if (!this.#file.tryLockSync(true)) { // two would mix two states, each right by itself
+      this.#file.close();
+      throw new LiveError("busy", `Another process fills "${copyPath}"`);
+    }
+    // A database that somebody removed comes back in a power cut, and may be this file's other name.
+    try {
+      if (!options.replace) syncFolder(folderOf(path));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** Hashes what an interrupted copy left; the bytes that are there already. */
