@@ -28,7 +28,8 @@ interface Live {
 
 async function live(stage: Stage, bytes: number): Promise<Live> {
   const pair = await stage.pair("live");
-  const watcher = await stage.watch(pair.copy, { live: true });
+  // A reader that spins would take one of two cores from the two nodes.
+  const watcher = await stage.watch(pair.copy, { live: true, pause_ms: 1 });
   const holder = stage.helper("hold", { path: pair.source });
   await holder.next("holding");
   const { id, beganNs, ns } = await commit(holder, `add ${bytes}`);

@@ -112,6 +112,13 @@ export const METRICS: readonly MetricRow[] = [
     (d) => d.counters.walBytes,
   ),
   one(
+    "litestream_live_ahead_frames_total",
+    "counter",
+    "1",
+    "Frames of large transactions that were read before their commit, or were rolled back.",
+    (d) => d.counters.aheadFrames,
+  ),
+  one(
     "litestream_sync_count",
     "counter",
     "1",

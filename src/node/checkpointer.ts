@@ -26,6 +26,8 @@ import { lockHolders, READER_BYTES } from "./proc_locks.ts";
 
 /** After a pass that a reader's mark held up: twice as long each time, from the first to the last. */
 const BACK_OFF_MS = { first: 20, last: 1000 } as const;
+/** It waits so long at most for what is being sent. */
+const PUT_OFF_MS = 500;
 /** Try-locks only, for this long; so many at once take some 0.1 ms. */
 const WRITE_LOCK = { ms: 20, triesInARow: 100 } as const;
 /** A header stays unreadable for microseconds; after a writer's death until it is recovered. */
@@ -46,6 +48,8 @@ export interface Checkpointed {
   readonly last: number;
   /** This opening is over. */
   readonly isLost: boolean;
+  /** A checkpoint would be in the way just now. */
+  readonly isSending: boolean;
   /** Reads what was committed. @throws {LiveError}. */
   consume(): void;
   /** Why a checkpoint could not go on. */
@@ -58,6 +62,8 @@ export class Checkpointer {
   readonly #intervalMs: number;
   readonly #env: Env;
   #startedAt: number | undefined;
+  /** It could have begun then. */
+  #dueSince: number | undefined;
   #lastPass: number;
   #backOffUntil = 0;
   #backOffMs = 0;
@@ -89,6 +95,9 @@ export class Checkpointer {
     const sincePass = now - this.#lastPass;
     const { log } = this.#primary;
     if (passDue(log, this.#limits, quietMs, sincePass, this.#intervalMs) === undefined) return;
+    this.#dueSince ??= now;
+    if (this.#primary.isSending && now - this.#dueSince < PUT_OFF_MS) return;
+    this.#dueSince = undefined;
     this.#startedAt = now;
     this.#checkpoint().catch((error) => this.#primary.failed(error)).finally(() => {
       this.#startedAt = undefined;

@@ -26,6 +26,8 @@ export class Counters {
   commits = 0;
   /** Bytes of WAL frames read or written. */
   walBytes = 0;
+  /** Frames that were read before their transaction committed, or was rolled back (primary). */
+  aheadFrames = 0;
   /** Looks at the WAL that found something, their failures and the time they took, seconds. */
   syncs = 0;
   syncErrors = 0;

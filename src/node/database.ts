@@ -435,7 +435,7 @@ export class Database implements Waited {
     const telling = new AbortController();
     const { left } = this.#standing;
     if (left !== undefined) void this.#tell(left, primary, telling.signal);
-    const unwatch = this.#waker.add(primary.handle, () => primary.look());
+    const unwatch = this.#waker.add(primary.handle, () => primary.woken());
     const reason = await ended;
     telling.abort();
     unwatch(); // before its memory is unmapped

@@ -3,7 +3,7 @@
  * dropped, the last copy of a page wins. May import: base/, wal/, pages/.
  *
  * Invariant: the index is always as of a commit, never of half a transaction; frames of a commit that
- * was read in pieces wait in `#pending`.
+ * was read in pieces wait in `#pending`, and those of one that has not come yet behind them.
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
@@ -26,6 +26,8 @@ export class LogFollower {
   readonly #pending = new PendingPages();
   readonly #hash = new Uint32Array(2);
   #txid: Txid;
+  /** So many of the pending pages are committed; the others were read ahead. */
+  #solid = 0;
   /** False while the log is only being read for its pages: its commits are counted already. */
   counting = true;
 
@@ -42,8 +44,8 @@ export class LogFollower {
   /** Goes to the start of the log of `header`; what was in an older log is in the file by now. */
   begin(header: WalIndexHeader): void {
     this.#index.clearFrames();
-    this.#pending.clear();
     this.reader.begin(header);
+    if (!this.reader.isAhead) this.#pending.clear();
   }
 
   /** Goes to the end of the log of `header`, whose pages the index has already. */
@@ -54,16 +56,25 @@ export class LogFollower {
   /** Reads up to frame `upTo` (committed); returns the number of commits found. */
   read(upTo: number): number {
     let commits = 0;
-    const { pageSize } = this.#index;
+    const forget = (): void => this.#pending.truncate(this.#solid);
     this.reader.read(upTo, (frame, header, buffer, at) => {
-      const page = buffer.subarray(at, at + pageSize);
-      if (header.pgno === 1) unguard(page); // a replica's own log
-      this.#hold(frame, header, page);
+      this.#hold(frame, header, buffer, at);
       if (header.commit === 0) return;
       this.#commit(header.commit);
       commits++;
-    });
+    }, forget);
     return commits;
+  }
+
+  /**
+   * Reads up to `most` frames of a transaction that is being written, so that there is little to do
+   * once it commits; returns how many. Nothing of them is seen before.
+   */
+  readAhead(most: number): number {
+    if (!this.reader.isAhead) this.#solid = this.#pending.count;
+    return this.reader.readAhead(most, (frame, header, buffer, at) => {
+      this.#hold(frame, header, buffer, at);
+    });
   }
 
   /** Like read(), giving up the event loop now and then: a log may have grown to any size. */
@@ -74,9 +85,11 @@ export class LogFollower {
     }
   }
 
-  #hold(frame: number, header: FrameHeader, page: Bytes): void {
-    hashPage(page, header.pgno, this.#hash, 0);
-    this.#pending.add(header.pgno, { high: this.#hash[0]!, low: this.#hash[1]! }, frame);
+  #hold(frame: number, { pgno }: FrameHeader, buffer: Bytes, at: number): void {
+    const page = buffer.subarray(at, at + this.#index.pageSize);
+    if (pgno === 1) unguard(page); // a replica's own log
+    hashPage(page, pgno, this.#hash, 0);
+    this.#pending.add(pgno, { high: this.#hash[0]!, low: this.#hash[1]! }, frame);
   }
 
   #commit(pageCount: number): void {

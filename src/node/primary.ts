@@ -35,6 +35,14 @@ const LOOK_LATE_MS = 1500;
 const GIVE_UP_MS = 5000;
 /** How often the place in the log is written down while commits come. */
 const SAVE_MS = 250;
+/** Such a transaction takes a while to send; its checkpoint, which takes a core, can wait so long. */
+const LARGE_FRAMES = 1000;
+const SENDING_MS = 300;
+/** Read of a transaction that is not committed yet, at one go. */
+const AHEAD_BYTES = 4 * 1024 * 1024;
+const FRAGILE =
+  "the application's SQLite left frames without a checksum (a bug up to 3.50.1): a crash " +
+  "before the next checkpoint loses these commits";
 const UNSEEN = "it began anew before it was read";
 
 export interface PrimaryParts {
@@ -75,6 +83,8 @@ export class Primary implements LocalDatabase, Checkpointed {
   #lastCommit: number;
   /** The log was read, or nothing new was in it. */
   #lastLook: number;
+  /** A large transaction was read, monotonic. */
+  #lastLarge = -Infinity;
   #lastSave = 0;
   #saveError: string | undefined;
   #unsaved = false;
@@ -111,7 +121,9 @@ export class Primary implements LocalDatabase, Checkpointed {
   }
 
   get log(): LogState {
-    return { mxFrame: this.#header.mxFrame, backfilled: this.handle.backfilled() };
+    const { mxFrame } = this.#header;
+    const fragile = this.follower.reader.unsummed > 0;
+    return { mxFrame, backfilled: this.handle.backfilled(), fragile };
   }
 
   /** Checkpointed: last frame read. */
@@ -121,6 +133,11 @@ export class Primary implements LocalDatabase, Checkpointed {
 
   get isLost(): boolean {
     return this.#lost;
+  }
+
+  /** Checkpointed: a large transaction has just been read, which is being sent now. */
+  get isSending(): boolean {
+    return this.source.isFollowed && this.#env.clock.monotonic() - this.#lastLarge < SENDING_MS;
   }
 
   /** Since the last commit was seen, ms. */
@@ -154,6 +171,11 @@ export class Primary implements LocalDatabase, Checkpointed {
       this.failed(error);
       return false;
     }
+  }
+
+  /** There is something new, or much that is not committed yet. Never throws. */
+  woken(): void {
+    if (!this.look() && !this.#lost) this.#readAhead();
   }
 
   /** LocalDatabase: a primary is what others are compared with, as long as it reads its log. */
@@ -217,8 +239,9 @@ export class Primary implements LocalDatabase, Checkpointed {
       this.#lastLook = started;
       return 0;
     }
-    const before = reader.last;
+    const { last: before, unsummed: bare } = reader;
     const commits = this.follower.read(header.mxFrame);
+    if (bare === 0 && reader.unsummed > 0) this.#env.log.warn(FRAGILE, { frames: reader.unsummed });
     const unseen = counted !== undefined && (counted + commits) >>> 0 !== header.change;
     if (unseen) throw unexpected(UNSEEN);
     this.#lastLook = started;
@@ -227,12 +250,25 @@ export class Primary implements LocalDatabase, Checkpointed {
     this.counters.syncs++;
     this.#lastCommit = this.#env.clock.monotonic();
     this.counters.syncSeconds += (this.#lastCommit - started) / 1000;
+    if (reader.last - before > LARGE_FRAMES * Math.max(1, commits)) {
+      this.#lastLarge = this.#lastCommit;
+    }
     this.#unsaved = true;
     if (commits > 0) {
       this.source.notify();
       this.#parts.moved();
     }
     return commits;
+  }
+
+  /** What a large transaction has written so far: when it commits, little is left to read. */
+  #readAhead(): void {
+    try {
+      const most = Math.ceil(AHEAD_BYTES / this.index.pageSize);
+      this.counters.aheadFrames += this.follower.readAhead(most);
+    } catch (error) { // what cannot be read will be told when it is committed
+      if (!(error instanceof LiveError)) throw error; // a bug
+    }
   }
 
   #restarted(header: WalIndexHeader): void {

@@ -6,6 +6,7 @@
 import type { Words } from "../base/bytes.ts";
 import type { Txid } from "../base/types.ts";
 import type { PageIndex } from "./page_index.ts";
+import { PageSet } from "./page_set.ts";
 
 const WORDS = 4;
 const INITIAL = 256;
@@ -36,6 +37,12 @@ export class PendingPages {
     if (this.#words.length > WORDS * 65536) this.#words = new Uint32Array(WORDS * INITIAL);
   }
 
+  /** Forgets all but the first `count`. */
+  truncate(count: number): void {
+    if (count === 0) this.clear();
+    else this.#count = Math.min(this.#count, count);
+  }
+
   pgno(nth: number): number {
     return this.#words[WORDS * nth]!;
   }
@@ -47,12 +54,14 @@ export class PendingPages {
     const grows = pageCount - index.pageCount;
     const lock = index.lockPage >= first && index.lockPage <= pageCount ? 1 : 0; // never sent
     if (grows - lock > this.#count) return false;
-    const here = new Set<number>();
+    const here = new PageSet(this.#count, pageCount);
+    let found = 0;
     for (let nth = 0; nth < this.#count; nth++) {
       const pgno = this.pgno(nth);
-      if (pgno >= first && pgno <= pageCount && pgno !== index.lockPage) here.add(pgno);
+      const isNew = pgno >= first && pgno <= pageCount && pgno !== index.lockPage;
+      if (isNew && here.add(pgno)) found++;
     }
-    return here.size === grows - lock;
+    return found === grows - lock;
   }
 
   /** The hash that `index` would have with these pages and `pageCount` pages in all. */
@@ -62,10 +71,11 @@ export class PendingPages {
       high ^= hash.high;
       low ^= hash.low;
     };
-    const last = new Map<number, number>(); // the last copy of a page counts
-    for (let nth = 0; nth < this.#count; nth++) last.set(this.pgno(nth), nth);
-    for (const [pgno, nth] of last) {
+    const later = new PageSet(this.#count, pageCount);
+    for (let nth = this.#count - 1; nth >= 0; nth--) {
+      const pgno = this.pgno(nth);
       if (pgno > pageCount || pgno === index.lockPage) continue;
+      if (!later.add(pgno)) continue; // the last copy of a page counts
       toggle(index.hashOf(pgno));
       toggle({ high: this.#words[WORDS * nth + 1]!, low: this.#words[WORDS * nth + 2]! });
     }

@@ -62,8 +62,8 @@ const SYMBOLS = {
   live_watchdog: { parameters: ["i32" /* seconds */], result: "i32" },
   // watch.c
   live_watch_open: { parameters: [], result: "pointer" },
-  // watcher, path of the -wal, sqlite3_file* of the database
-  live_watch_add: { parameters: ["pointer", "buffer", "pointer"], result: "i32" },
+  // watcher, path of the -wal, sqlite3_file* of the database and of the -wal
+  live_watch_add: { parameters: ["pointer", "buffer", "pointer", "pointer"], result: "i32" },
   live_watch_remove: { parameters: ["pointer", "i32"], result: "void" },
   live_watch_failed: { parameters: ["pointer"], result: "i32" },
   live_watch_stop: { parameters: ["pointer"], result: "void" },

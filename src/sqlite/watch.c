@@ -12,7 +12,8 @@
 **   HOT   the -wal was written: the header is read in growing steps until it changes, or until nobody
 **         has the write lock any more.
 **   BUSY  many commits or a large transaction. No watch, which each write would pay for: the header is
-**         read each millisecond until it has been quiet for a while.
+**         read each millisecond until it has been quiet for a while. A transaction that has written
+**         another megabyte is told, too: JavaScript reads it before it is committed.
 **
 ** The mutex is held while databases are looked at, never while waiting: once live_watch_remove() has
 ** returned, no thread reads that database's memory, and it may be unmapped.
@@ -33,6 +34,7 @@
 #define WATCH_NET (100*WATCH_MS)   /* COLD: in case an event was lost */
 #define WATCH_BLIND (10*WATCH_MS)  /* COLD without a watch: the system has none left */
 #define WATCH_RETRY (1000*WATCH_MS)
+#define WATCH_AHEAD (1<<20)        /* bytes */
 #define WATCH_HEAD 24              /* words: both copies of the header */
 
 enum { WATCH_FREE, WATCH_COLD, WATCH_HOT, WATCH_IS_BUSY };
@@ -41,6 +43,8 @@ typedef struct LiveWatch {
   int state;
   int wd;                      /* inotify's number, -1 without a watch */
   int shm;                     /* SQLite's descriptor of the -shm */
+  int log;                     /* and of the -wal, or -1 */
+  u32 ahead;                   /* the last frame that was told before its commit, 0 if none */
   int found;                   /* commits in the window that began at windowStart */
   char *wal;                   /* path */
   volatile const u32 *head;
@@ -144,6 +148,25 @@ static int watchWriting(const LiveWatch *p){
   return fcntl(p->shm, F_GETLK, &lock)!=0 || lock.l_type!=F_UNLCK;
 }
 
+/* True if a transaction that is not committed yet, after `h`, has written so much more. */
+static int watchAhead(LiveWatch *p, const WalIndexHdr *h){
+  u8 frame[WAL_FRAME_HDRSIZE], log[WAL_HDRSIZE];
+  const u8 *salt = (const u8*)h->aSalt;
+  u32 next, size = (h->szPage & 0xfe00) + ((h->szPage & 1)<<16);
+  if( p->log<0 ) return 0;
+  if( size==0 ){ /* the first transaction of an empty log: only the -wal knows */
+    if( h->mxFrame || pread(p->log, log, sizeof(log), 0)!=sizeof(log) ) return 0;
+    size = sqlite3Get4byte(&log[8]);
+    salt = &log[16];
+    if( size<512 || size>SQLITE_MAX_PAGE_SIZE ) return 0;
+  }
+  next = (p->ahead ? p->ahead : h->mxFrame) + (WATCH_AHEAD>size ? WATCH_AHEAD/size : 1);
+  if( pread(p->log, frame, sizeof(frame), walFrameOffset(next, size))!=sizeof(frame)
+   || memcmp(&frame[8], salt, sizeof(h->aSalt)) ) return 0;
+  p->ahead = next;
+  return 1;
+}
+
 /*
 ** A commit was found. While somebody has the write lock it may be the next writer, whose events were
 ** read together with those of this commit: then its header is awaited, too.
@@ -171,6 +194,7 @@ static int watchCheck(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
     /* One that stays half written was left by a writer that died in it, which JavaScript cures. */
     if( whole || p->state!=WATCH_HOT || now - p->since>WATCH_MS ){
       memcpy(p->seen, head, sizeof(head));
+      p->ahead = 0;
       watchFound(w, p, now, writing);
       return 1;
     }
@@ -180,7 +204,7 @@ static int watchCheck(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
     case WATCH_IS_BUSY:
       if( now - p->last<WATCH_WINDOW ){
         p->due = watchNext(now, WATCH_POLL);
-        break;
+        return watchAhead(p, (const WalIndexHdr*)head);
       }
       watchArm(w, p);
       p->state = WATCH_HOT; /* for what came before there was a watch */
@@ -219,10 +243,12 @@ static void watchWake(LiveWatcher *w){
 }
 
 /*
-** Watches the log at path `wal` of the database `f`, which must stay open until live_watch_remove().
-** Returns its number, which the next waits report once at least; -1 without memory or without a log.
+** Watches the log `log` at path `wal` of the database `f`; both must stay open until
+** live_watch_remove(). Returns its number, which the next waits report once at least; -1 without memory or without a log.
 */
-LIVE_API int live_watch_add(LiveWatcher *w, const char *wal, sqlite3_file *f){
+LIVE_API int live_watch_add(
+  LiveWatcher *w, const char *wal, sqlite3_file *f, sqlite3_file *log
+){
   unixFile *u = (unixFile*)f;
   LiveWatch *p = 0;
   int i;
@@ -244,6 +270,7 @@ LIVE_API int live_watch_add(LiveWatcher *w, const char *wal, sqlite3_file *f){
     p->wd = -1;
     p->wal = strdup(wal);
     p->shm = u->pShm->pShmNode->hShm;
+    p->log = log ? ((unixFile*)log)->h : -1;
     p->head = (volatile const u32*)u->pShm->pShmNode->apRegion[0];
     if( p->wal ){
       p->last = watchNow();

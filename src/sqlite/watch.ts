@@ -1,6 +1,6 @@
 /**
- * Waits until some of many databases may have a new commit: the native half (watch.c) as a class. One
- * nonblocking call for all of them. May import: base/.
+ * Waits until some of many databases may have a new commit, or much that is not committed yet: the
+ * native half (watch.c) as a class. One nonblocking call for all of them. May import: base/.
  *
  * Invariant: a connection stays open from add() until remove() has returned; then no thread reads its
  * memory.
@@ -41,7 +41,8 @@ export class SqliteWatch implements CommitWatch {
     const file = this.#sqlite.live_file(connection.handle, 0);
     assert(file !== null, "a connection that has read has a file");
     const wal = cString(`${connection.path}-wal`);
-    const id = this.#sqlite.live_watch_add(this.#watcher, wal, file);
+    const log = this.#sqlite.live_file(connection.handle, 1);
+    const id = this.#sqlite.live_watch_add(this.#watcher, wal, file, log);
     assert(id >= 0, "a database whose wal-index was read has one");
     return id;
   }

@@ -12,6 +12,8 @@ export interface LogState {
   /** Last committed frame. */
   readonly mxFrame: number;
   readonly backfilled: number;
+  /** Frames without a checksum are in it: a crash would lose them, and all that follows. */
+  readonly fragile?: boolean;
 }
 
 export interface CheckpointLimits {
@@ -28,7 +30,10 @@ const SMALL_GAP = 32;
 /** Small enough to be backfilled under the write lock. */
 const TAIL_UNDER_LOCK = 64;
 
-export type PassReason = "limit" | "rest" | "interval";
+/** How often the commits of a fragile log are brought to safety, ms. */
+const FRAGILE_MS = 100;
+
+export type PassReason = "limit" | "rest" | "interval" | "fragile";
 
 /** Why a checkpoint pass is due now, or undefined. `quietMs`: since the last commit seen. */
 export function passDue(
@@ -44,6 +49,7 @@ export function passDue(
     if (waiting >= Math.min(WORTH_A_PASS, limits.soft)) return "limit";
     if (quietMs >= 500) return "rest";
   }
+  if (log.fragile === true && sincePassMs >= FRAGILE_MS) return "fragile";
   return sincePassMs >= intervalMs && quietMs >= 500 ? "interval" : undefined;
 }
 

@@ -148,6 +148,30 @@ export interface FrameHeader {
   readonly commit: number;
 }
 
+/** What every frame of a log repeats from its header. */
+export interface Salts {
+  readonly salt1: number;
+  readonly salt2: number;
+}
+
+export function hasSalts(log: Salts, { salt1, salt2 }: Salts): boolean {
+  return log.salt1 === salt1 && log.salt2 === salt2;
+}
+
+/** The header of the frame at `at` as it stands there, unchecked. */
+export function parseFrame(
+  bytes: Bytes,
+  at: number,
+): FrameHeader & { readonly salts: Salts; readonly sum: WalSum } {
+  const view = viewOf(bytes);
+  return {
+    pgno: view.getUint32(at + FRAME.pgno),
+    commit: view.getUint32(at + FRAME.commit),
+    salts: { salt1: view.getUint32(at + FRAME.salt1), salt2: view.getUint32(at + FRAME.salt2) },
+    sum: { s1: view.getUint32(at + FRAME.sum), s2: view.getUint32(at + FRAME.sum + 4) },
+  };
+}
+
 /**
  * Checks the frame at `at` and moves the chain on. Undefined (chain unchanged) if the salts or the
  * checksum do not continue the chain: the end of the log.

@@ -16,6 +16,8 @@ export class FakeFile implements ByteFile {
   failAfter = Infinity;
   /** What was done, in order: "write 0 32", "sync". */
   readonly calls: string[] = [];
+  /** What was read, in order: "0 32". */
+  readonly reads: string[] = [];
 
   constructor(content: Uint8Array = new Uint8Array(0)) {
     this.#bytes = Uint8Array.from(content);
@@ -28,6 +30,7 @@ export class FakeFile implements ByteFile {
   }
 
   read(into: Uint8Array, offset: number): boolean {
+    this.reads.push(`${offset} ${into.length}`);
     const end = Math.min(offset + into.length, this.#size);
     into.fill(0);
     if (offset < end) into.set(this.#bytes.subarray(offset, end));

@@ -1,3 +1,4 @@
+import { LiveError } from "../../../src/base/errors.ts";
 import { type DatabaseId, type Epoch, txid } from "../../../src/base/types.ts";
 import { Counters } from "../../../src/node/counters.ts";
 import type { DatabaseHandle } from "../../../src/node/handle.ts";
@@ -11,6 +12,7 @@ import type { WalIndexHeader } from "../../../src/wal/wal_index.ts";
 import { assertEquals, assertMatch } from "../../support/assert.ts";
 import { fakeEnv } from "../../support/fake_env.ts";
 import { FakeFile } from "../../support/fake_file.ts";
+import { headerOf, pageOf, walBytes } from "../../support/fixtures_wal.ts";
 
 const HEADER: WalIndexHeader = {
   change: 1,
@@ -57,7 +59,7 @@ function idlePrimary(header: { now: WalIndexHeader | undefined }) {
     HEADER,
     env,
   );
-  return { env, primary };
+  return { env, primary, wal };
 }
 
 Deno.test("Primary tells replicas and people that its log is not looked at any more", async () => {
@@ -103,4 +105,29 @@ Deno.test("Primary is not current while its wal-index cannot be read", async () 
   primary.look();
   assertEquals([primary.trouble(), primary.staleMs()], [undefined, 0]);
   await env.clock.advance(2000); // the recovery sees that there is nothing to do
+});
+
+Deno.test("Primary reads a large transaction ahead when it is woken, whatever the disk says", () => {
+  const frames = [1, 2, 3, 4].map((pgno) => ({ pgno, page: pageOf(512, pgno, 1), commit: 0 }));
+  const log = { pageSize: 512, salt1: 7, salt2: 8, bigEndian: false, frames };
+  const header: { now: WalIndexHeader | undefined } = { now: HEADER };
+  const { primary, wal } = idlePrimary(header);
+  wal.write(walBytes(log).subarray(0, 32 + 3 * (24 + 512)), 0);
+  primary.look();
+  assertEquals(primary.counters.aheadFrames, 0, "the slow timer's look does not");
+  primary.woken();
+  assertEquals(primary.counters.aheadFrames, 3);
+  const { read } = wal;
+  wal.read = () => {
+    throw new LiveError("disk", "EIO");
+  };
+  primary.woken();
+  assertEquals([primary.isLost, primary.trouble()], [false, undefined]);
+  wal.read = read;
+  const done = { ...log, frames: [...frames.slice(0, 3), { ...frames[3]!, commit: 4 }] };
+  wal.write(walBytes(done), 0);
+  header.now = headerOf(done);
+  primary.woken();
+  assertEquals([primary.position.txid as number, primary.counters.aheadFrames], [6, 3]);
+  assertEquals(primary.isSending, false, "nobody follows, and it was small");
 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { lockPage, txid } from "../../../src/base/types.ts";
 import { PageIndex } from "../../../src/pages/page_index.ts";
+import { PageSet } from "../../../src/pages/page_set.ts";
 import { PendingPages } from "../../../src/pages/pending.ts";
 import { assertEquals } from "../../support/assert.ts";
 
@@ -29,6 +30,36 @@ Deno.test("PendingPages.hashWith() is the hash after commitTo(), shrunk, grown o
     }),
     { numRuns: 500 },
   );
+});
+
+Deno.test("PendingPages.hashWith() is the hash after commitTo() with thousands of pages, too", () => {
+  const index = new PageIndex(512);
+  const pending = new PendingPages();
+  for (const [txids, pageCount] of [[1, 6000], [2, 5000], [3, 7001]] as const) {
+    for (let nth = 0; nth < 9000; nth++) {
+      const pgno = (nth * 7919 * txids) % 7100 + 1; // each page, many twice, some beyond the end
+      pending.add(pgno, { high: nth, low: (pgno * txids) >>> 0 }, nth + 1);
+    }
+    assertEquals(pending.fills(index, pageCount), true);
+    const want = pending.hashWith(index, pageCount);
+    pending.commitTo(index, pageCount, txid(txids));
+    assertEquals(index.hash, want);
+  }
+  for (let pgno = 7002; pgno <= 12_000; pgno++) {
+    if (pgno !== 9999) pending.add(pgno, { high: 1, low: pgno }, 1);
+  }
+  pending.add(7002, { high: 2, low: 2 }, 2); // twice, in place of the one that is missing
+  assertEquals(pending.fills(index, 12_000), false);
+  pending.add(9999, { high: 2, low: 2 }, 2);
+  assertEquals(pending.fills(index, 12_000), true);
+});
+
+Deno.test("PageSet says of each page once that it is new", () => {
+  for (const most of [10, 5000]) {
+    const set = new PageSet(most, 4096);
+    const pages = [1, 31, 32, 33, 64, 4095, 4096, 1, 32, 4096];
+    assertEquals(pages.map((pgno) => set.add(pgno)), pages.map((_, nth) => nth < 7), `${most}`);
+  }
 });
 
 Deno.test("PendingPages.hashWith() leaves the lock page out, as the index does", () => {

@@ -25,6 +25,9 @@ Deno.test("passDue() says why a pass is due", async (t) => {
     ["few frames, at rest", log(1001, 1000), 500, 0, "rest"],
     ["a short log at rest", log(10, 0), 500, minute - 1, undefined],
     ["a short log, a minute old, at rest", log(10, 0), 500, minute, "interval"],
+    ["frames without a checksum", { ...log(10, 0), fragile: true }, 0, 100, "fragile"],
+    ["they were brought to safety", { ...log(10, 10), fragile: true }, 0, 1e9, undefined],
+    ["a moment ago, and there are more", { ...log(10, 9), fragile: true }, 0, 99, undefined],
     ["a short log, a minute old, a writer at work", log(10, 0), 499, minute, undefined],
   ];
   for (const [name, state, quiet, since, want] of cases) {
