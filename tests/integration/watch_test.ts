@@ -67,21 +67,47 @@ scopedTest("each commit of another process is told, and of no other database", a
   for (const { connection } of [one, other]) connection.close();
 });
 
-scopedTest("a transaction is told when it is committed, not while it spills", async (scope) => {
+/** Rows of a page each. */
+const pages = (count: number): string =>
+  "INSERT INTO t SELECT randomblob(4000) FROM (WITH RECURSIVE n(i) AS " +
+  `(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) SELECT i FROM n)`;
+
+scopedTest("a transaction that spills is told when it is committed", async (scope) => {
   const { app, connection } = await database(scope, "app.db");
   const told = new Told(new SqliteWatch());
   const id = told.watch.add(connection);
   await told.more(id, 0);
   const wal = `${connection.path}-wal`;
   const before = (await Deno.stat(wal)).size;
-  const big = "INSERT INTO t SELECT randomblob(4000) FROM (WITH RECURSIVE n(i) AS " +
-    "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n)";
-  await app.exec("PRAGMA cache_size=10", "BEGIN", big);
-  assert((await Deno.stat(wal)).size > before + 1_000_000, "it has spilled");
+  await app.exec("PRAGMA cache_size=10", "BEGIN", pages(200));
+  assert((await Deno.stat(wal)).size > before + 500_000, "it has spilled");
   await sleep(300);
   assertEquals(told.of(id), 1);
   await app.exec("COMMIT");
   await told.more(id, 1);
+  await told.end();
+  connection.close();
+});
+
+scopedTest("a large one is told by the megabyte before, and not once it rests", async (scope) => {
+  const { app, connection } = await database(scope, "app.db");
+  const told = new Told(new SqliteWatch());
+  const id = told.watch.add(connection);
+  await told.more(id, 0);
+  await app.exec("PRAGMA cache_size=10", "BEGIN");
+  let megabytes = 0;
+  while (told.of(id) < 3 && megabytes < 400) { // on a busy machine it may be written between looks
+    await app.exec(pages(2500));
+    megabytes += 10.3;
+  }
+  assert(told.of(id) >= 3, `${megabytes} MB were written, and nobody was told`);
+  await sleep(300);
+  const times = told.of(id);
+  assert(times <= 1 + megabytes, `${times} times for ${megabytes} MB`);
+  await sleep(300);
+  assertEquals(told.of(id), times, "nothing is written any more");
+  await app.exec("ROLLBACK", "INSERT INTO t VALUES('a commit')");
+  await told.more(id, told.of(id));
   await told.end();
   connection.close();
 });
