@@ -50,6 +50,46 @@ export interface Env {
   readonly log: Log;
 }
 
+/** Shorter waits are for somebody who is in a hurry: exact, and alone. */
+const SHARED_MS = 20;
+
+/**
+ * Timers that end within the same millisecond are one of the system's: hundreds of quiet databases
+ * wait for the same second, and a timer of their own each is most of what they cost.
+ */
+class SharedTimers {
+  readonly #timers = new Map<number, { readonly id: number; readonly works: Set<() => void> }>();
+
+  after(ms: number, work: () => void): () => void {
+    const now = performance.now();
+    const due = Math.ceil(now + ms);
+    const timer = this.#timers.get(due) ?? this.#start(due, due - now);
+    const entry = (): void => work(); // the same work may wait twice
+    timer.works.add(entry);
+    return () => {
+      if (!timer.works.delete(entry) || timer.works.size > 0) return;
+      clearTimeout(timer.id);
+      if (this.#timers.get(due) === timer) this.#timers.delete(due);
+    };
+  }
+
+  #start(due: number, ms: number): { readonly id: number; readonly works: Set<() => void> } {
+    const works = new Set<() => void>();
+    const id = setTimeout(() => {
+      this.#timers.delete(due);
+      for (const work of works) {
+        works.delete(work);
+        work();
+      }
+    }, ms);
+    const timer = { id, works };
+    this.#timers.set(due, timer);
+    return timer;
+  }
+}
+
+const shared = new SharedTimers();
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -57,15 +97,16 @@ export const systemClock: Clock = {
     return new Promise((resolve) => {
       if (signal?.aborted) return resolve();
       const done = (): void => {
-        clearTimeout(timer);
+        cancel();
         signal?.removeEventListener("abort", done);
         resolve();
       };
-      const timer = setTimeout(done, ms);
+      const cancel = systemClock.after(ms, done);
       signal?.addEventListener("abort", done, { once: true });
     });
   },
   after(ms, work) {
+    if (ms >= SHARED_MS) return shared.after(ms, work);
     const timer = setTimeout(work, ms);
     return () => clearTimeout(timer);
   },

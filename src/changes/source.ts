@@ -47,7 +47,8 @@ export interface ChangeSource {
    * in between; ends only by `signal`. The next answer begins when the last byte of this one has
    * been taken: a slow asker gets fewer, larger answers and costs no memory.
    *
-   * A yielded buffer is never written again: it may be shared with other askers.
+   * A local database never writes a yielded buffer again: it may be shared with other askers. Another
+   * node's bytes are good until the next ones are asked for.
    * @throws {LiveError} "position_gone" if `since` is not of this history: compare hashes instead;
    * "not_ready" while the database cannot be read yet.
    * Source: docs/PROTOCOL.md "Stream".

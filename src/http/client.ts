@@ -57,6 +57,8 @@ const HASHES_LIMIT_MS = 20_000;
 const REPORT_LIMIT_MS = 3000;
 /** Of an error's text; what comes after it is not read. */
 const MAX_ERROR_BYTES = 2000;
+/** Of a body at once: a heartbeat's, and what a long answer needs. */
+const READ_BYTES = { first: 4096, most: 65536 } as const;
 /** For `auto`: requests that are timed, and the round trip from which a machine is far. */
 const PROBES = 3;
 const PROBE_LIMIT_MS = 2000;
@@ -89,8 +91,9 @@ export class HttpSource implements ChangeSource, Reporter {
     const { path } = wanted === undefined ? ENDPOINTS.stream : ENDPOINTS.repair;
     if (await this.#isWorthIt(signal)) query["compress"] = "zstd";
     const response = await this.#fetch(path, query, body, signal);
-    const bytes = this.#body(response, signal);
-    yield* response.headers.get(COMPRESSION_HEADER) === "zstd" ? this.#plain(bytes) : bytes;
+    const isCompressed = response.headers.get(COMPRESSION_HEADER) === "zstd";
+    const bytes = this.#body(response, signal, !isCompressed);
+    yield* isCompressed ? this.#plain(bytes) : bytes;
   }
 
   /** Bytes that were compressed. @throws {LiveError} "checksum" for what was not. */
@@ -249,14 +252,19 @@ export class HttpSource implements ChangeSource, Reporter {
     throw await this.#refusal(response);
   }
 
-  async *#body(response: Response, signal: AbortSignal): AsyncGenerator<Bytes> {
+  /**
+   * The bytes as they come. `lent`: they are good until the next ones are asked for, which are read
+   * into the same buffer; else 64 KiB would be made, zeroed and thrown away for each heartbeat.
+   */
+  async *#body(response: Response, signal: AbortSignal, lent = true): AsyncGenerator<Bytes> {
     if (response.body === null) return;
-    const reader = response.body.getReader();
+    const reader = response.body.getReader({ mode: "byob" });
     try {
-      for (;;) {
-        const { done, value } = await reader.read();
+      for (let buffer = new ArrayBuffer(READ_BYTES.first);;) {
+        const { done, value } = await reader.read(new Uint8Array(buffer));
         if (done) return;
-        yield value;
+        yield lent ? value : value.slice();
+        buffer = bufferAfter(value);
       }
     } catch (error) {
       if (error instanceof LiveError) throw error;
@@ -296,6 +304,14 @@ export class HttpSource implements ChangeSource, Reporter {
     const said = explainTls(reason, this.#options.settings ?? UPSTREAM) ?? reason;
     return new LiveError("upstream", `Cannot reach ${this.#options.url}: ${said}`);
   }
+}
+
+/** The buffer of `value`, or another one if it is too small for what comes, or much too large. */
+function bufferAfter({ length, buffer }: Bytes): ArrayBuffer {
+  const { byteLength } = buffer;
+  if (length === byteLength && length < READ_BYTES.most) return new ArrayBuffer(4 * length);
+  const wasted = byteLength > READ_BYTES.first && length * 16 < byteLength;
+  return wasted ? new ArrayBuffer(READ_BYTES.first) : buffer;
 }
 
 /** Of its body; a stranger may send without end. */

@@ -58,3 +58,71 @@ Deno.test("SeededRandom gives the same again for the same seed only", () => {
   assertNotEquals(three(1), three(2));
   assertEquals(new SeededRandom(5).id().length, 16);
 });
+
+/** Timers of the system that `work` starts. */
+async function timersOf(work: () => void | Promise<void>): Promise<number> {
+  const { setTimeout } = globalThis;
+  let count = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    count++;
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  try {
+    await work();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+  return count;
+}
+
+Deno.test("systemClock: many waits for the same time are one timer", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let done = 0;
+  const began = systemClock.monotonic();
+  const count = await timersOf(async () => {
+    const due = Math.ceil(began) + 40;
+    for (let nth = 0; nth < 300; nth++) {
+      systemClock.after(due - systemClock.monotonic(), () => {
+        if (++done === 300) resolve();
+      });
+    }
+    await promise;
+  });
+  assert(count <= 2, `${count} timers`);
+  assert(systemClock.monotonic() - began >= 39, "none too soon");
+});
+
+Deno.test("systemClock.after(): cancelled is cancelled, also by one that is called before it", async () => {
+  const called: string[] = [];
+  const due = Math.ceil(systemClock.monotonic()) + 30;
+  const after = (name: string, work = (): void => {}): () => void =>
+    systemClock.after(due - systemClock.monotonic(), () => {
+      called.push(name);
+      work();
+    });
+  const a = after("a");
+  after("b", () => c());
+  const c = after("c");
+  const same = (): void => void called.push("same");
+  for (let twice = 0; twice < 2; twice++) systemClock.after(due - systemClock.monotonic(), same);
+  a();
+  a();
+  await systemClock.sleep(60);
+  assertEquals(called, ["b", "same", "same"]);
+  const alone = systemClock.after(60_000, () => {}); // else this test leaks a timer
+  alone();
+  const again = systemClock.after(60_000, () => {});
+  again();
+});
+
+Deno.test("systemClock.after(): work that starts the next wait goes on", async () => {
+  let rounds = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const round = (): void => {
+    if (++rounds === 3) resolve();
+    else systemClock.after(20, round);
+  };
+  systemClock.after(20, round);
+  await promise;
+  assertEquals(rounds, 3);
+});

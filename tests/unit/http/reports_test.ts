@@ -178,6 +178,12 @@ Deno.test("a list has room for what fits() says, however long paths are", () => 
     assert(count === 1 || bytes(all.slice(0, count)) <= MAX_REPORTS_BYTES);
     assert(bytes(all.slice(0, count + 1)) > MAX_REPORTS_BYTES, "one more had no room");
   }
+  const short = Array.from({ length: 400 }, (_, nth) => told(nth, `/data/${nth}.db`));
+  for (let length = 100; length <= short.length; length++) {
+    const count = fits(short.slice(0, length));
+    assert(formatReports(short.slice(0, count)).length <= MAX_REPORTS_BYTES, `${length}`);
+    assert(count === length || formatReports(short.slice(0, count + 1)).length > MAX_REPORTS_BYTES);
+  }
   assertEquals(fits([]), 0);
   assertEquals(fits([told(1), told(2)]), 2);
 });
