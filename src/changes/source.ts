@@ -61,6 +61,12 @@ export interface ChangeSource {
   /** A new attempt begins: of several upstreams another one may be chosen. */
   renew?(): void;
 
+  /**
+   * What is followed is cut off from the primary, and at `at`: of several upstreams another one may be
+   * better, then changes() ends with an error.
+   */
+  elsewhere?(at: Position): void;
+
   /** Yields a hello record, then hashes records. @throws {LiveError} "not_ready". */
   hashes(request: HashesRequest, signal: AbortSignal): AsyncIterable<Bytes>;
 

@@ -1,6 +1,7 @@
 /**
  * Who follows whom beyond the next node: what a replica tells of its own replicas, and its upstream of
- * what is above. For people alone, nothing is decided by it. Pure. May import: base/.
+ * what is above. For people; one thing is decided by it, whether an upstream is cut off from the primary
+ * and another one is tried (node/upstreams). Pure. May import: base/.
  *
  * What comes from others is bounded in number, depth and length here, and may be a lie about their own
  * part of the tree.

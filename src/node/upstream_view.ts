@@ -22,6 +22,8 @@ const REPORT_IDLE_MS = 1000;
 const WATCHED_MS = 5000;
 /** Without a word for so long, the upstream may be ahead. */
 const QUIET_MS = 2000;
+/** An upstream that is not current for so long may be cut off from the primary. */
+const CUT_OFF_MS = 10_000;
 /** Between two lines about a long answer or a large file. */
 const LOG_PROGRESS_MS = 5000;
 
@@ -263,7 +265,9 @@ export class UpstreamView {
   /** Only where somebody follows this node or looks at it: each costs a request a second. */
   async #exchangeTree(): Promise<void> {
     const branches = this.#branches();
-    const isWatched = this.#env.clock.monotonic() - this.#lookedAt < WATCHED_MS;
+    const now = this.#env.clock.monotonic();
+    const isStale = now - (this.#upstreamCurrent ?? now) > CUT_OFF_MS;
+    const isWatched = isStale || now - this.#lookedAt < WATCHED_MS;
     const signal = this.#connection?.signal;
     if (signal === undefined || this.#source?.tree === undefined) return;
     if (branches.length === 0 && !this.#toldBranches && !isWatched) return;
@@ -272,6 +276,10 @@ export class UpstreamView {
     this.#toldBranches = branches.length > 0;
     try {
       this.#above = await this.#source.tree(branches, signal);
+      const isCutOff = isStale && this.#above?.some(({ connected }) => !connected) === true;
+      if (isCutOff && this.#epoch !== undefined && !signal.aborted) {
+        this.#source.elsewhere?.({ epoch: this.#epoch, txid: this.#txid });
+      }
     } finally {
       this.#exchanging = false;
     }

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch } from "../support/assert.ts";
 import { EXECUTABLE, type LiveNode, type NodeConfig } from "../support/node.ts";
+import { TcpProxy } from "../support/proxy_tcp.ts";
 import { runToEnd } from "../support/process.ts";
 import {
   assertNoRepairs,
@@ -133,6 +134,45 @@ scopedTest(
     await assertNoRepairs(leaf);
     assertEquals((await leaf.database()).counters.firstCopies, 1, "by delta since");
   },
+);
+
+scopedTest(
+  "a list of upstreams: a hub that is cut off from the primary is left for one that is not",
+  async (scope) => {
+    const [a, b, c, d] = await Promise.all(
+      ["a", "b", "c", "d"].map((name) => scope.path(`${name}/app.db`)),
+    ) as [string, string, string, string];
+    await write(scope, a, 50);
+    const primary = await scope.start("a", primaryOf(a));
+    const [hostname, port] = primary.address!.split(":");
+    const line = scope.own(new TcpProxy(() => ({ hostname: hostname!, port: Number(port) })));
+    const hub = await scope.start("b", {
+      dbs: [{ path: b, upstream: { url: line.url, path: a } }],
+    });
+    // Another one that is as badly off comes before the primary.
+    const twin = await scope.start("d", {
+      dbs: [{ path: d, upstream: { url: line.url, path: a } }],
+    });
+    const url = [`${hub.url}${b}`, `${twin.url}${d}`, `${primary.url}${a}`];
+    const leaf = await scope.start("c", sharing(c, url));
+    assertEquals((await leaf.database()).upstream?.url, hub.url);
+    line.set({ kind: "hole" });
+    await write(scope, a, 20);
+    await leaf.until(
+      "follows the primary",
+      ({ upstream }) => upstream?.connected === true && upstream.url === primary.url,
+      { limitMs: 40_000 },
+    );
+    await assertSamePosition(primary, leaf, { source: a, copy: c });
+    await assertNoRepairs(leaf);
+    assertEquals((await leaf.database()).counters.firstCopies, 1, "by delta since");
+    assertMatch(leaf.log.join("\n"), /is cut off from the primary/);
+    await leaf.healthy();
+    line.set({ kind: "pass" });
+    await assertSamePosition(primary, hub, { source: a, copy: b });
+    await assertSameContent(a, [b, c, d]);
+  },
+  { limitMs: 120_000 },
 );
 
 scopedTest("a list of upstreams: what is wrong in it is told with its line", async (scope) => {

@@ -1,5 +1,11 @@
 import type { Words } from "../../../src/base/bytes.ts";
-import { type DatabaseId, type Epoch, type Txid, txid } from "../../../src/base/types.ts";
+import {
+  type DatabaseId,
+  type Epoch,
+  type Position,
+  type Txid,
+  txid,
+} from "../../../src/base/types.ts";
 import type { Begin, Commit, Hello } from "../../../src/changes/records.ts";
 import type { ChangeSource, Report } from "../../../src/changes/source.ts";
 import { UpstreamView } from "../../../src/node/upstream_view.ts";
@@ -369,4 +375,42 @@ Deno.test("UpstreamView reports its lag: to others it is late, too, when its ups
   assert(lagMs !== undefined && lagMs >= 4000, `${lagMs} ms`);
   view.disconnected(undefined);
   await settle();
+});
+
+Deno.test("UpstreamView looks elsewhere when the upstream is cut off, not when it is only slow", async () => {
+  const env = fakeEnv();
+  const asked: number[] = [];
+  const left: string[] = [];
+  let above: readonly boolean[] = [true];
+  const source: ChangeSource = Object.assign(new Reported(), {
+    tree: () => {
+      asked.push(env.clock.monotonic());
+      const hops = above.map((connected) => ({ url: "x", path: "/data/db", connected }));
+      return Promise.resolve(hops);
+    },
+    elsewhere: ({ epoch, txid }: Position) => void left.push(`${epoch}/${txid}`),
+  });
+  const view = new UpstreamView({ url: "http://hub", path: "/data/db" }, env);
+  view.hello(hello(5));
+  view.connected(source);
+  view.appliedAt(txid(5));
+  const pass = async (seconds: number): Promise<void> => {
+    for (let ms = 0; ms < 1000 * seconds; ms += 500) {
+      view.heartbeat({ ...beat(5), staleMs: env.clock.monotonic() });
+      await env.clock.advance(500);
+    }
+  };
+  await pass(10);
+  assertEquals(asked, [], "it may pass: nothing is asked before 10 s");
+  await pass(3);
+  assert(asked.length >= 2, "whether it is cut off");
+  assertEquals(left, [], "it is slow, all its hops are connected");
+  above = [true, false];
+  await pass(2);
+  assert(left.length >= 1 && left.every((at) => at === `${EPOCH}/5`), `${left}`);
+  const { length } = asked;
+  view.heartbeat(beat(5)); // it is current again
+  await env.clock.advance(900);
+  assertEquals(asked.length, length);
+  view.disconnected(undefined);
 });

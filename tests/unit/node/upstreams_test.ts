@@ -16,22 +16,29 @@ interface Says {
   readonly error?: LiveError;
   /** It hangs until it is given up. */
   readonly hangs?: boolean;
+  /** Its stream does not end by itself. */
+  readonly stays?: boolean;
+  readonly at?: number;
+  /** Whether each hop above it is connected; undefined: it does not tell. */
+  readonly above?: readonly boolean[];
 }
 
 /** An upstream that says a hello, and of whom each stream is counted. */
 function candidate(url: string, says: { now: Says }, streams: string[]): Candidate {
   const hello = (): Bytes => {
-    const { error, epoch = OLD, ancestors = [] } = says.now;
+    const { error, epoch = OLD, ancestors = [], at = 7 } = says.now;
     if (error !== undefined) throw error;
     const id = "00000000000000d1" as DatabaseId;
-    const place = { id, epoch, ancestors, txid: txid(7), pageSize: 512, pageCount: 1 };
+    const place = { id, epoch, ancestors, txid: txid(at), pageSize: 512, pageCount: 1 };
     return encodeHello({ ...place, hash: { high: 1, low: 2 } });
   };
   const source: ChangeSource = {
-    async *changes() {
+    async *changes(_request, signal) {
       await Promise.resolve();
       streams.push(url);
       yield hello();
+      if (says.now.stays !== true || signal.aborted) return;
+      await new Promise((done) => signal.addEventListener("abort", done));
     },
     async *hashes(_request, signal) {
       if (says.now.hangs === true) {
@@ -42,6 +49,10 @@ function candidate(url: string, says: { now: Says }, streams: string[]): Candida
       yield hello();
     },
     report: () => Promise.resolve(),
+    tree: () => {
+      const above = says.now.above?.map((connected) => ({ url: "x", path: "/data/db", connected }));
+      return Promise.resolve(above);
+    },
   };
   return { url, path: "/data/db", source };
 }
@@ -57,7 +68,23 @@ function pair(first: Says, second: Says) {
     for await (const _ of upstreams.changes({}, new AbortController().signal)) { /* one hello */ }
     return streams.at(-1)!;
   };
-  return { env, a, b, upstreams, follow };
+  /** Follows, and says why that ended. */
+  const stay = async (): Promise<{ readonly ended: Promise<unknown>; stop(): Promise<void> }> => {
+    upstreams.renew();
+    const stop = new AbortController();
+    const ended = (async () => {
+      for await (const _ of upstreams.changes({}, stop.signal)) { /* hello, and no more */ }
+    })().catch((error: unknown) => error);
+    await settle();
+    return {
+      ended,
+      async stop() {
+        stop.abort();
+        assertEquals(await ended, undefined);
+      },
+    };
+  };
+  return { env, a, b, upstreams, follow, stay, streams };
 }
 
 const promoted: Says = { epoch: NEW, ancestors: [{ epoch: OLD, txid: txid(5) }] };
@@ -100,4 +127,78 @@ Deno.test("Upstreams passes over one that hangs, and says of each why none is fo
   await env.clock.advance(2000);
   assertMatch(String(await none), /No upstream can be followed: a was silent; Cannot reach it/);
   assertEquals(env.clock.waiting, 0);
+});
+
+const AT = { epoch: OLD, txid: txid(7) };
+
+Deno.test("Upstreams leaves one that is cut off for one that is not, and stays there", async () => {
+  const { upstreams, stay, follow, streams, a, b, env } = pair({ stays: true }, { above: [true] });
+  const { ended } = await stay();
+  upstreams.elsewhere(AT);
+  assertMatch(String(await ended), /a is cut off from the primary, b is not/);
+  a.now = {};
+  assertEquals(streams, ["a"]);
+  assertEquals(await follow(), "b");
+  assertEquals(await follow(), "b", "though a answers, and is first");
+  b.now = down;
+  assertEquals(await follow(), "a");
+  b.now = { above: [] };
+  assertEquals(await follow(), "a", "the order of the config again");
+  a.now = promoted;
+  assertEquals([await follow(), env.clock.waiting], ["a", 0]);
+});
+
+Deno.test("Upstreams that found another one still prefers who was promoted", async () => {
+  const { upstreams, stay, follow, a } = pair({ stays: true }, { above: [] });
+  const { ended } = await stay();
+  upstreams.elsewhere(AT);
+  await ended;
+  a.now = promoted;
+  assertEquals(await follow(), "a");
+});
+
+Deno.test("Upstreams stays where no other one is better", async (t) => {
+  const worse: [name: string, says: Says][] = [
+    ["it does not answer", down],
+    ["it is behind", { above: [], at: 6 }],
+    ["it is cut off, too", { above: [true, false] }],
+    ["it does not tell", {}],
+    ["it has another history", { above: [], epoch: NEW }],
+  ];
+  for (const [name, says] of worse) {
+    await t.step(name, async () => {
+      const { upstreams, stay, env } = pair({ stays: true }, says);
+      const { stop } = await stay();
+      upstreams.elsewhere(AT);
+      await settle();
+      await stop();
+      assertEquals(env.clock.waiting, 0);
+    });
+  }
+});
+
+Deno.test("Upstreams that looks elsewhere gives up one that hangs", async () => {
+  const { upstreams, stay, env, b } = pair({ stays: true }, {});
+  const { stop } = await stay();
+  b.now = { hangs: true };
+  upstreams.elsewhere(AT);
+  await env.clock.advance(2000);
+  await stop();
+  assertEquals(env.clock.waiting, 0);
+});
+
+Deno.test("Upstreams looks elsewhere less and less often", async () => {
+  const { upstreams, stay, env, b } = pair({ stays: true }, down);
+  let asked = 0;
+  Object.defineProperty(b, "now", { get: () => (asked++, down) });
+  const { stop } = await stay();
+  const looks: number[] = [];
+  for (let second = 0; second < 200; second++) {
+    asked = 0;
+    upstreams.elsewhere(AT);
+    await env.clock.advance(1000);
+    if (asked > 0) looks.push(second);
+  }
+  assertEquals(looks, [0, 10, 30, 70, 130, 190]);
+  await stop();
 });
