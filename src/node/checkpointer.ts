@@ -94,7 +94,10 @@ export class Checkpointer {
     if (this.#startedAt !== undefined || now < this.#backOffUntil) return;
     const sincePass = now - this.#lastPass;
     const { log } = this.#primary;
-    if (passDue(log, this.#limits, quietMs, sincePass, this.#intervalMs) === undefined) return;
+    if (passDue(log, this.#limits, quietMs, sincePass, this.#intervalMs) === undefined) {
+      this.#dueSince = undefined;
+      return;
+    }
     this.#dueSince ??= now;
     if (this.#primary.isSending && now - this.#dueSince < PUT_OFF_MS) return;
     this.#dueSince = undefined;

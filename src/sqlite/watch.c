@@ -244,7 +244,8 @@ static void watchWake(LiveWatcher *w){
 
 /*
 ** Watches the log `log` at path `wal` of the database `f`; both must stay open until
-** live_watch_remove(). Returns its number, which the next waits report once at least; -1 without memory or without a log.
+** live_watch_remove(). Returns its number, which the next waits report once at least; -1 without memory
+** or without a log.
 */
 LIVE_API int live_watch_add(
   LiveWatcher *w, const char *wal, sqlite3_file *f, sqlite3_file *log

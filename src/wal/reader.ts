@@ -152,9 +152,9 @@ export class WalReader {
       const count = this.#room(wanted, FRAME_HEADER_BYTES + chain.pageSize);
       const handed = this.#handAhead(chain, from + done + 1, count, sink);
       done += handed;
+      if (handed > 0) this.#ahead = { frame: from + done, chain }; // the next read may fail
       if (handed < count) break;
     }
-    if (done > 0) this.#ahead = { frame: from + done, chain };
     return done;
   }
 
@@ -188,15 +188,20 @@ export class WalReader {
   #isCommitted(chain: FrameChain, upTo: number): boolean {
     const { frame, chain: ahead } = this.#ahead!;
     const { s1, s2 } = ahead.sum;
+    let goesOn = false;
+    if (frame < upTo) {
+      const frameBytes = FRAME_HEADER_BYTES + chain.pageSize;
+      this.#room(1, frameBytes);
+      const piece = this.#buffer.subarray(0, frameBytes);
+      this.#file.read(piece, frameOffset(frame + 1, chain.pageSize)); // it may fail, and is asked again
+      goesOn = checkFrame(ahead, piece, 0) !== undefined;
+    }
     this.#ahead = undefined;
-    if (frame >= upTo) return false;
-    const frameBytes = FRAME_HEADER_BYTES + chain.pageSize;
-    this.#room(1, frameBytes);
-    this.#file.read(this.#buffer.subarray(0, frameBytes), frameOffset(frame + 1, chain.pageSize));
-    if (checkFrame(ahead, this.#buffer, 0) === undefined) return false;
-    Object.assign(chain.sum, { s1, s2 });
-    this.#last = frame;
-    return true;
+    if (goesOn) {
+      Object.assign(chain.sum, { s1, s2 });
+      this.#last = frame;
+    }
+    return goesOn;
   }
 
   /** True if there is a frame of this log at `frame`; whether it is whole is not asked. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { formatWords } from "../../../src/base/bytes.ts";
-import { codeOf } from "../../../src/base/errors.ts";
+import { codeOf, LiveError } from "../../../src/base/errors.ts";
 import { txid } from "../../../src/base/types.ts";
 import { LogFollower } from "../../../src/node/log_follower.ts";
 import { hashPage } from "../../../src/pages/hash.ts";
@@ -371,6 +371,42 @@ Deno.test("LogFollower that reads ahead knows what one knows that does not", () 
     }),
     { numRuns: 1000 },
   );
+});
+
+Deno.test("LogFollower that reads ahead survives a read that fails, at any place", () => {
+  const begun = logOf("1v1 2v1 2", "1v2 2v2 3v2 4v2 5v2 1v3 5");
+  const next = logOf("1v1 2v1 2", "2v9 3v9 2v10 3"); // page 1 stays
+  const longer = logOf("1v1 2v1 2", "2v9 3v9 2v10 3v10 2v11 3v11 2v12 3");
+  const cases: [FixtureWal, Record<number, number>][] = [
+    [begun, { 1: 3, 2: 2, 5: 2 }],
+    [next, { 1: 1, 2: 10, 3: 9 }],
+    [longer, { 1: 1, 2: 12, 3: 11 }],
+  ];
+  for (const [after, want] of cases) {
+    for (let failing = 0; failing < 12; failing++) {
+      const { index, file, follower } = open(begun);
+      follower.read(2);
+      const { read } = FakeFile.prototype;
+      let count = 0;
+      file.read = (into, offset) => {
+        if (count++ === failing) throw new LiveError("disk", "EIO");
+        return read.call(file, into, offset);
+      };
+      for (let tries = 0; tries < 3; tries++) {
+        try {
+          follower.readAhead(2);
+        } catch { /* as a node does */ }
+      }
+      file.write(walBytes(after), 0);
+      const { length } = after.frames;
+      try {
+        follower.read(length);
+      } catch { /* it is read again */ }
+      follower.read(length);
+      told(index, want);
+      assertEquals(follower.txid as number, 2, `read ${failing} failed`);
+    }
+  }
 });
 
 /** Takes salts and checksum from these frames (from 1), as SQLite up to 3.50.1 may leave them. */
