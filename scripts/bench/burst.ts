@@ -76,7 +76,7 @@ function transaction(name: string, about: string, most: number, visibleMs?: numb
 
 export const burst: Work = transaction(
   "burst",
-  "one transaction of 100 MB of random bytes",
+  "one transaction of 100 MB of random bytes; a look each ms",
   BURST_BYTES,
   400,
 );
