@@ -209,14 +209,12 @@ def watch(options, commands):
 
 
 def watch_all(options, commands):
-    """
-    Like watch, of several copies up to `until`: an id counts as seen when the last one has it. It
-    pauses 0.1 ms between looks: spinning would take one of two cores from the processes it waits for.
-    """
+    """Like watch, of several copies up to `until`: an id counts as seen when the last one has it."""
     databases = [connect(path, "ro") for path in options["paths"]]
     ids_there = [one.execute(LAST_MARK).fetchone()[0] for one in databases]
     newest = min(ids_there)
     say("watching", id=newest, ns=time.monotonic_ns())
+    pause = options.get("pause_ms", 0) / 1000
     ids, times = [], []
     while newest < options["until"] and not commands.ended():
         for nth, database in enumerate(databases):
@@ -227,8 +225,8 @@ def watch_all(options, commands):
             newest = least
             ids.append(newest)
             times.append(time.monotonic_ns())
-        else:
-            time.sleep(0.0001)
+        elif pause:
+            time.sleep(pause)
     say("watched", ids=ids, ns=times)
     for database in databases:
         database.close()

@@ -108,9 +108,12 @@ export class Stage {
     return watcher;
   }
 
-  /** Sees an id when the last of `paths` has it. */
+  /**
+   * Sees an id when the last of `paths` has it. A look each 0.1 ms: one that spins would take a core
+   * from the processes it waits for.
+   */
   async watchAll(paths: readonly string[], until: number): Promise<Helper> {
-    const watcher = this.helper("watch_all", { paths, until });
+    const watcher = this.helper("watch_all", { paths, until, pause_ms: 0.1 });
     await watcher.next("watching");
     return watcher;
   }

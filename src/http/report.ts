@@ -24,9 +24,6 @@ export interface Told {
   readonly report: Report;
 }
 
-/** Of one report in a list and its comma, at most. */
-const WITHOUT_PATH_BYTES = 192;
-
 /** A database that takes reports. */
 export interface Reported {
   readonly options: { readonly path: string };
@@ -45,19 +42,12 @@ export function formatReports(all: readonly Told[]): string {
 
 /** How many, from the first on, have room in one list; one always has. */
 export function fits(all: readonly Told[]): number {
-  const most = all.reduce((sum, { path }) => sum + mostBytes(path) + WITHOUT_PATH_BYTES, 2);
-  if (most <= MAX_REPORTS_BYTES) return all.length;
   let bytes = 2;
   for (const [nth, told] of all.entries()) {
     bytes += new TextEncoder().encode(JSON.stringify(entryOf(told))).length + 1;
     if (bytes > MAX_REPORTS_BYTES) return Math.max(1, nth);
   }
   return all.length;
-}
-
-/** Of a path as JSON: a character of most is a byte, and may be six. */
-function mostBytes(path: string): number {
-  return /^[\w./ -]*$/.test(path) ? path.length : 6 * path.length;
 }
 
 /** @throws {LiveError} "bad_request". */

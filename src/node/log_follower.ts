@@ -6,7 +6,6 @@
  * was read in pieces wait in `#pending`, and those of one that has not come yet behind them.
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
 import type { Clock } from "../base/env.ts";
 import type { ByteFile } from "../base/io.ts";
 import { type Txid, txid } from "../base/types.ts";
@@ -14,8 +13,7 @@ import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { unguard } from "../pages/page_reader.ts";
 import { PendingPages } from "../pages/pending.ts";
-import type { FrameHeader } from "../wal/format.ts";
-import { WalReader } from "../wal/reader.ts";
+import { type FrameSink, WalReader } from "../wal/reader.ts";
 import type { WalIndexHeader } from "../wal/wal_index.ts";
 
 const SLICE_FRAMES = 8192;
@@ -72,9 +70,7 @@ export class LogFollower {
    */
   readAhead(most: number): number {
     if (!this.reader.isAhead) this.#solid = this.#pending.count;
-    return this.reader.readAhead(most, (frame, header, buffer, at) => {
-      this.#hold(frame, header, buffer, at);
-    });
+    return this.reader.readAhead(most, this.#hold);
   }
 
   /** Like read(), giving up the event loop now and then: a log may have grown to any size. */
@@ -85,12 +81,12 @@ export class LogFollower {
     }
   }
 
-  #hold(frame: number, { pgno }: FrameHeader, buffer: Bytes, at: number): void {
+  readonly #hold: FrameSink = (frame, { pgno }, buffer, at) => {
     const page = buffer.subarray(at, at + this.#index.pageSize);
     if (pgno === 1) unguard(page); // a replica's own log
     hashPage(page, pgno, this.#hash, 0);
     this.#pending.add(pgno, { high: this.#hash[0]!, low: this.#hash[1]! }, frame);
-  }
+  };
 
   #commit(pageCount: number): void {
     if (this.counting) this.#txid = txid(this.#txid + 1);

@@ -16,7 +16,6 @@ import type { DatabaseId, Epoch, Position } from "../base/types.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { PageReader } from "../pages/page_reader.ts";
 import { expectedRestart, type LogState } from "../wal/checkpoint.ts";
-import { parseWalHeader, WAL_HEADER_BYTES } from "../wal/format.ts";
 import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { type Checkpointed, Checkpointer } from "./checkpointer.ts";
 import type { Counters } from "./counters.ts";
@@ -291,8 +290,7 @@ export class Primary implements LocalDatabase, Checkpointed {
 
   /** The checkpoint sequence in the WAL's header; undefined if that is not the log of `header`. */
   #sequence({ salt1, salt2 }: WalIndexHeader): number | undefined {
-    const bytes = new Uint8Array(WAL_HEADER_BYTES);
-    const found = this.handle.wal.read(bytes, 0) ? parseWalHeader(bytes) : undefined;
+    const found = this.follower.reader.ownHeader();
     return found?.salt1 === salt1 && found.salt2 === salt2 ? found.sequence : undefined;
   }
 

@@ -163,7 +163,7 @@ export class WalReader {
     const chain = this.#chain;
     if (chain === undefined) return undefined;
     if (this.#last > 0) return { frame: this.#last, chain: { ...chain, sum: { ...chain.sum } } };
-    const found = this.#ownHeader();
+    const found = this.ownHeader();
     // The first transaction of an empty log: the wal-index has no page size and no salts before it.
     const fits = found !== undefined && (chain.pageSize === 0 || hasSalts(chain, found));
     return fits ? { frame: 0, chain: { ...found, sum: { ...found.sum } } } : undefined;
@@ -176,9 +176,12 @@ export class WalReader {
     this.#file.read(piece, frameOffset(first, chain.pageSize)); // zeros behind its end
     for (let nth = 0; nth < count; nth++) {
       const at = nth * frameBytes;
-      if (parseFrame(piece, at).commit !== 0) return nth;
+      const { s1, s2 } = chain.sum;
       const header = checkFrame(chain, piece, at);
-      if (header === undefined) return nth;
+      if (header?.commit !== 0) { // its end, or the chain's, which stays where it was
+        Object.assign(chain.sum, { s1, s2 });
+        return nth;
+      }
       sink(first + nth, header, piece, at + FRAME_HEADER_BYTES);
     }
     return count;
@@ -236,7 +239,7 @@ export class WalReader {
   }
 
   #readHeader(chain: FrameChain): void {
-    const found = this.#ownHeader();
+    const found = this.ownHeader();
     if (found === undefined || !hasSalts(chain, found)) {
       throw new LiveError("busy", "The WAL's header is not that of the wal-index: it is changing");
     }
@@ -244,7 +247,8 @@ export class WalReader {
     chain.sum.s2 = found.sum.s2;
   }
 
-  #ownHeader(): WalHeader | undefined {
+  /** The header that the WAL has now, of whichever log; undefined if it is torn or absent. */
+  ownHeader(): WalHeader | undefined {
     const bytes = new Uint8Array(WAL_HEADER_BYTES);
     this.#file.read(bytes, 0);
     return parseWalHeader(bytes);

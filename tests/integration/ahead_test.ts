@@ -14,12 +14,7 @@ import {
 } from "../support/replication.ts";
 import { scopedTest } from "../support/scope.ts";
 
-async function metric(node: LiveNode, name: string): Promise<number> {
-  const { text } = await node.getText("/metrics");
-  return Number(text.match(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "m"))?.[1]);
-}
-const ahead = (node: LiveNode): Promise<number> =>
-  metric(node, "litestream_live_ahead_frames_total");
+const counters = async (node: LiveNode) => (await node.database()).counters;
 
 const rows = (count: number, bytes: number): string =>
   `WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n<${count}) ` +
@@ -29,7 +24,7 @@ scopedTest("a large transaction is read before it commits", async (scope) => {
   const app = await scope.open(await scope.path("primary/app.db"));
   await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)");
   const pair = await startPair(scope);
-  const epochs = await metric(pair.primary, "litestream_live_epochs_total");
+  const epochs = (await counters(pair.primary)).newEpochs;
   const copy = await scope.app();
   await copy.open(pair.copy, { mode: "ro" });
 
@@ -38,7 +33,7 @@ scopedTest("a large transaction is read before it commits", async (scope) => {
     await app.exec("BEGIN");
     before = await eventually("frames that were read ahead", async () => {
       await app.exec(rows(1000, 4000));
-      const now = await ahead(pair.primary);
+      const now = (await counters(pair.primary)).aheadFrames;
       return now > before + 2000 ? now : undefined;
     });
     // Pages are written again in their place: from there on, what was read ahead is of no use.
@@ -53,7 +48,7 @@ scopedTest("a large transaction is read before it commits", async (scope) => {
     await assertInSync(pair);
     assertEquals(BigInt(`0x${(await pair.primary.database()).txid}`) - BigInt(`0x${txid}`), 1n);
   }
-  assertEquals(await metric(pair.primary, "litestream_live_epochs_total"), epochs);
+  assertEquals((await counters(pair.primary)).newEpochs, epochs);
   await assertNoRepairs(pair.replica);
 });
 
@@ -87,7 +82,7 @@ scopedTest(`frames that SQLite ${OLD} left without a checksum are followed`, asy
     "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)",
   );
   const pair = await startPair(scope);
-  const epochs = await metric(pair.primary, "litestream_live_epochs_total");
+  const epochs = (await counters(pair.primary)).newEpochs;
   const copy = await scope.app();
   await copy.open(pair.copy, { mode: "ro" });
   /** What SQLite reads on both sides; who goes by the checksums alone sees less in this log. */
@@ -116,6 +111,6 @@ scopedTest(`frames that SQLite ${OLD} left without a checksum are followed`, asy
   await app.exec(rows(3, 400), "UPDATE t SET b = 'changed' WHERE a = 3");
   await same();
   assertEquals((await pair.primary.getText("/health")).status, 200);
-  assertEquals(await metric(pair.primary, "litestream_live_epochs_total"), epochs);
+  assertEquals((await counters(pair.primary)).newEpochs, epochs);
   await assertNoRepairs(pair.replica);
 }, { limitMs: 240_000, ignore: !pip });
