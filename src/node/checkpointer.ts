@@ -164,6 +164,7 @@ export class Checkpointer {
       consume: () => primary.consume(),
       readOn: (last) => this.#readOn(last),
       letGo: () => this.backfilled = primary.last,
+      settled: () => this.backfilled = primary.handle.backfilled(),
     };
   }
 
@@ -172,7 +173,6 @@ export class Checkpointer {
     this.#lentAt = this.#env.clock.monotonic();
     try {
       await lend(this.#lender(), this.#env.clock);
-      if (!this.#primary.isLost) this.backfilled = this.#primary.handle.backfilled();
     } finally {
       this.#lentAt = undefined;
     }

@@ -32,6 +32,8 @@ export interface Lender {
   readOn(last: number): Promise<void>;
   /** The log may restart from now on: all of it is backfilled and read. */
   letGo(): void;
+  /** CKPT is ours again, the log is pinned, and what others backfilled is read. */
+  settled(): void;
 }
 
 /** Lends CKPT for a second; resolves once it is ours again, or the opening is over. */
@@ -43,14 +45,9 @@ export async function lend(lender: Lender, clock: Clock): Promise<void> {
   const held: Held = { pin };
   handle.lend();
   try {
-    try {
-      await letOthers(lender, held, clock);
-    } finally {
-      await reclaim(lender, held, clock); // also after an error: nobody else does
-    }
-    if (!lender.isLost) await lender.readOn(handle.backfilled());
-  } finally {
-    held.pin?.[Symbol.dispose]();
+    await letOthers(lender, held, clock);
+  } finally { // also after an error: nobody else does
+    await takeBack(lender, held, clock).finally(() => held.pin?.[Symbol.dispose]());
   }
 }
 
@@ -77,12 +74,18 @@ async function letOthers(lender: Lender, held: Held, clock: Clock): Promise<void
   }
 }
 
-/** Somebody may be in a checkpoint, for as long as the disk takes. */
-async function reclaim(lender: Lender, held: Held, clock: Clock): Promise<void> {
-  while (!lender.isLost && !lender.handle.reclaim()) {
-    held.pin ??= lender.handle.walIndex.pin();
-    await clock.sleep(LOOK_MS);
+/** Pinned before anything else: from then on the log is the same until it is read. */
+async function takeBack(lender: Lender, held: Held, clock: Clock): Promise<void> {
+  const { handle } = lender;
+  while (!lender.isLost) {
+    held.pin ??= handle.walIndex.pin(); // undefined if readers have all marks
+    const ours = handle.reclaim(); // not while somebody checkpoints, as long as the disk takes
+    if (ours && held.pin !== undefined) break;
+    await clock.sleep(ours ? SOON_MS : LOOK_MS);
   }
+  if (lender.isLost) return;
+  await lender.readOn(handle.backfilled());
+  if (!lender.isLost) lender.settled();
 }
 
 /** Who restarts the log has nothing to wait for but our pin. */

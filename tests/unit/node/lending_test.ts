@@ -6,7 +6,7 @@ import { fakeEnv } from "../../support/fake_env.ts";
 
 /** What happens, in order; the other process does what `others` says. */
 function fixture(
-  others: { restarts?: boolean; checkpoints?: boolean; fails?: LiveError },
+  others: { restarts?: boolean; checkpoints?: boolean; fails?: LiveError; marks?: boolean },
   backfilled = 10,
 ) {
   const env = fakeEnv();
@@ -16,6 +16,7 @@ function fixture(
     working: false,
     walIndex: {
       pin: () => {
+        if (others.marks === true) return undefined;
         events.push("pin");
         return { [Symbol.dispose]: () => events.push("unpin") };
       },
@@ -40,6 +41,7 @@ function fixture(
     },
     readOn: (last) => Promise.resolve(void events.push(`read to ${last}`)),
     letGo: () => events.push("let go"),
+    settled: () => events.push("settled"),
   };
   return { env, events, log, others, done: lend(lender, env.clock) };
 }
@@ -48,7 +50,7 @@ Deno.test("lend() keeps the log pinned for as long as nobody restarts it", async
   const { env, events, done } = fixture({});
   for (let ms = 0; ms < 1300; ms += 5) await env.clock.advance(5);
   await done;
-  assertEquals(events, ["pin", "lend", "reclaim", "read to 10", "unpin"]);
+  assertEquals(events, ["pin", "lend", "reclaim", "read to 10", "settled", "unpin"]);
   assertEquals(env.clock.waiting, 0);
 });
 
@@ -62,7 +64,21 @@ Deno.test("lend() lets the log go once all of it is backfilled and read, and not
   others.restarts = false;
   for (let ms = 0; ms < 20; ms++) await env.clock.advance(1);
   await done;
-  assertEquals(events.slice(-2), ["reclaim", "read to 10"]);
+});
+
+Deno.test("lend() pins a log that was let go until all of it is read and counted again", async () => {
+  const { env, events, done, others } = fixture({ restarts: true });
+  await env.clock.advance(1);
+  assertEquals(events, ["pin", "lend", "read", "let go", "unpin"]);
+  Object.assign(others, { restarts: false, checkpoints: true, marks: true });
+  await env.clock.advance(5);
+  Object.assign(others, { checkpoints: false });
+  await env.clock.advance(5);
+  assertEquals([...new Set(events.splice(5))], ["reclaim"], "readers have all marks");
+  others.marks = false;
+  await env.clock.advance(5);
+  await done;
+  assertEquals(events.slice(5), ["pin", "reclaim", "read to 10", "settled", "unpin"]);
 });
 
 Deno.test("lend() takes the lock back after an error, too", async () => {
@@ -71,7 +87,7 @@ Deno.test("lend() takes the lock back after an error, too", async () => {
   const failed = assertRejects(() => done);
   for (let ms = 0; ms < 20; ms++) await env.clock.advance(1);
   await failed;
-  assertEquals(events, ["pin", "lend", "read", "reclaim", "unpin"]);
+  assertEquals(events, ["pin", "lend", "read", "reclaim", "read to 10", "settled", "unpin"]);
 });
 
 Deno.test("lend() waits, pinned, for a checkpoint of somebody else to end", async () => {
@@ -81,5 +97,5 @@ Deno.test("lend() waits, pinned, for a checkpoint of somebody else to end", asyn
   others.checkpoints = false;
   await env.clock.advance(5);
   await done;
-  assertEquals(events.slice(2), ["reclaim", "read to 10", "unpin"]);
+  assertEquals(events.slice(2), ["reclaim", "read to 10", "settled", "unpin"]);
 });

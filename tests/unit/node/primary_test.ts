@@ -3,7 +3,7 @@ import { type DatabaseId, type Epoch, txid } from "../../../src/base/types.ts";
 import { Counters } from "../../../src/node/counters.ts";
 import type { DatabaseHandle } from "../../../src/node/handle.ts";
 import { LogFollower } from "../../../src/node/log_follower.ts";
-import { DATABASE_DEFAULTS } from "../../../src/node/options.ts";
+import { DATABASE_DEFAULTS, type DatabaseOptions } from "../../../src/node/options.ts";
 import { Primary } from "../../../src/node/primary.ts";
 import { Pulse } from "../../../src/node/pulse.ts";
 import { SavedIndex } from "../../../src/node/saved_index.ts";
@@ -28,7 +28,11 @@ const HEADER: WalIndexHeader = {
 const FILE = { device: 1, inode: 2, born: 3, changed: () => 4n };
 
 /** A primary whose log is empty and whose wal-index says what `header` says. */
-function idlePrimary(header: { now: WalIndexHeader | undefined }) {
+function idlePrimary(
+  header: { now: WalIndexHeader | undefined },
+  parts: Record<string, unknown> = {},
+  limits: Partial<DatabaseOptions> = {},
+) {
   const env = fakeEnv();
   const wal = new FakeFile();
   const handle = {
@@ -37,13 +41,14 @@ function idlePrimary(header: { now: WalIndexHeader | undefined }) {
     wal,
     walIndex: { header: () => header.now, lock: () => undefined },
     backfilled: () => 0,
+    ...parts,
   } as unknown as DatabaseHandle;
   const index = new PageIndex(512);
   const follower = new LogFollower(wal, index, txid(5));
   follower.begin(HEADER);
   const primary = new Primary(
     {
-      options: { ...DATABASE_DEFAULTS, path: "/data/db" },
+      options: { ...DATABASE_DEFAULTS, ...limits, path: "/data/db" },
       handle,
       index,
       follower,
@@ -130,4 +135,61 @@ Deno.test("Primary reads a large transaction ahead when it is woken, whatever th
   primary.woken();
   assertEquals([primary.position.txid as number, primary.counters.aheadFrames], [6, 3]);
   assertEquals(primary.isSending, false, "nobody follows, and it was small");
+});
+
+/**
+ * A primary of a log of 5 commits that a reader holds up, so CKPT is lent; somebody backfills all of it
+ * and is about to restart it, and the log has been let go.
+ */
+async function lentPrimary() {
+  const header: { now: WalIndexHeader | undefined } = { now: HEADER };
+  const nBackfill = { now: 0 };
+  const pin = () => ({ [Symbol.dispose]: () => {} });
+  const parts = {
+    walIndex: { header: () => header.now, lock: () => undefined, pin },
+    backfilled: () => nBackfill.now,
+    checkpoint: () => Promise.resolve({ rc: 0 }),
+    lend: () => {},
+    reclaim: () => false,
+    isRestarting: () => true,
+  };
+  const limits = { minCheckpointPageCount: 1, maxCheckpointPageCount: 1 };
+  const { env, primary, wal } = idlePrimary(header, parts, limits);
+  /** The log of `salt1` has so many commits, the last of which is `change`; all is backfilled. */
+  const becomes = (salt1: number, commits: number, change: number) => {
+    const frames = Array.from({ length: commits }, (_, nth) => {
+      return { pgno: 1, page: pageOf(512, 1, change + nth), commit: 1 };
+    });
+    const log = { pageSize: 512, salt1, salt2: 8, bigEndian: false, frames };
+    wal.write(walBytes(log), 0);
+    header.now = { ...headerOf(log), change };
+  };
+  becomes(7, 5, 6);
+  primary.look();
+  await env.clock.advance(1);
+  nBackfill.now = 5;
+  await env.clock.advance(5);
+  return { env, primary, becomes, nBackfill };
+}
+
+Deno.test("Primary goes on after any number of restarts while CKPT is lent, if it saw all commits", async () => {
+  const { env, primary, becomes, nBackfill } = await lentPrimary();
+  assertEquals(primary.position.txid as number, 10);
+  for (const [salt1, commits, change] of [[8, 2, 8], [9, 3, 11], [11, 1, 12]] as const) {
+    becomes(salt1, commits, change); // the application was quicker than we: backfilled and restarted
+    nBackfill.now = commits;
+    primary.look();
+    assertEquals([primary.isLost, primary.position.txid as number], [false, 4 + change]);
+    await env.clock.advance(1);
+  }
+  primary.end(new LiveError("not_ready", "enough"));
+  await env.clock.advance(10);
+});
+
+Deno.test("Primary whose log lost a commit unseen while CKPT was lent begins a new history", async () => {
+  const { env, primary, becomes } = await lentPrimary();
+  becomes(8, 2, 9);
+  primary.look();
+  assertEquals(primary.isLost, true);
+  await env.clock.advance(10);
 });
