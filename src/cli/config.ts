@@ -237,13 +237,15 @@ function readDatabase(section: Section, surroundings: Surroundings): DatabaseOpt
     DATABASE_DEFAULTS;
   section.number("shadow-retention-count"); // only checked
   const upstream = section.section("upstream");
+  const least = section.number("min-checkpoint-page-count") ?? minCheckpointPageCount;
   const options = {
     path,
     ...(upstream && { upstream: readUpstream(upstream, path, surroundings) }),
     monitorDelayMs: section.number("monitor-delay-interval") ?? monitorDelayMs,
     checkpointIntervalMs: section.number("checkpoint-interval") ?? checkpointIntervalMs,
-    minCheckpointPageCount: section.number("min-checkpoint-page-count") ?? minCheckpointPageCount,
-    maxCheckpointPageCount: section.number("max-checkpoint-page-count") ?? maxCheckpointPageCount,
+    minCheckpointPageCount: least,
+    maxCheckpointPageCount: section.number("max-checkpoint-page-count") ??
+      Math.max(least, maxCheckpointPageCount),
     ownership: readOwnership(section, surroundings),
     allowNetworkFilesystem: section.read("allow-network-filesystem", parseBoolean) ?? false,
   };
@@ -273,16 +275,10 @@ function checkNoOwnership(section: Section): void {
 function checkPageCounts(section: Section, options: DatabaseOptions): void {
   const { minCheckpointPageCount: least, maxCheckpointPageCount: most } = options;
   if (most === 0 || most >= least) return;
-  const isMost = section.has("max-checkpoint-page-count");
-  throw isMost
-    ? section.problem(
-      "max-checkpoint-page-count",
-      `is ${most}, less than min-checkpoint-page-count, ${least}; raise it, or write 0 for never`,
-    )
-    : section.problem(
-      "min-checkpoint-page-count",
-      `is ${least}, more than max-checkpoint-page-count, ${most} by default; set that, too`,
-    );
+  throw section.problem(
+    "max-checkpoint-page-count",
+    `is ${most}, less than min-checkpoint-page-count, ${least}; raise it, or write 0 for never`,
+  );
 }
 
 function readUpstream(

@@ -278,7 +278,9 @@ export const KEYS: readonly ConfigKey[] = [
     unit: "pages",
     default: String(DATABASE_DEFAULTS.maxCheckpointPageCount),
     example: "10000",
-    help: "The length of the WAL from which the write lock may be taken for a moment; 0 is never.",
+    help:
+      "The length of the WAL from which the write lock may be taken for a moment; 0 is never. By " +
+      "default at least min-checkpoint-page-count.",
   },
   {
     name: "dbs[].owner",

@@ -243,11 +243,6 @@ Deno.test("parseConfig() names file, line, column and key of a mistake", async (
       /^live\.yml:5:32: dbs\[\]\.max-checkpoint-page-count: is 499, less than .*500/,
     ],
     [
-      "min above the default of max",
-      primary("min-checkpoint-page-count: 8001"),
-      /^live\.yml:4:32: dbs\[\]\.min-checkpoint-page-count: is 8001, more than .*8000 by default/,
-    ],
-    [
       "a level",
       "log-level: warning\n" + replica(),
       /^live\.yml:1:12: log-level: cannot be "warning"/,
