@@ -1,6 +1,6 @@
 /**
- * Checks of one database's pages on disk: all of them because somebody asks, or some each second. May
- * import: base/, node/{counters,live_source,self_check}.
+ * Checks of databases' pages on disk: all of one because somebody asks, or some of all replicas each
+ * second. May import: base/, node/{counters,live_source,self_check,status}.
  * @module
  */
 import type { Env } from "../base/env.ts";
@@ -8,6 +8,9 @@ import { LiveError } from "../base/errors.ts";
 import type { Counters } from "./counters.ts";
 import type { LiveSource } from "./live_source.ts";
 import { checkAll, type CheckProgress, SelfCheck } from "./self_check.ts";
+import type { Role } from "./status.ts";
+
+const NOTHING = { bytes: 0, isLast: true } as const;
 
 export interface FileChecksParts {
   readonly counters: Counters;
@@ -50,10 +53,10 @@ export class FileChecks {
     }
   }
 
-  /** Checks up to `bytes`. @returns the bytes of what it did, or undefined: all pages are done. */
-  async some(bytes: number): Promise<number | undefined> {
+  /** Checks up to `bytes`. @returns how many it read, and whether these were the last pages. */
+  async some(bytes: number): Promise<{ readonly bytes: number; readonly isLast: boolean }> {
     const source = this.#parts.source();
-    if (source === undefined) return undefined;
+    if (source === undefined) return NOTHING;
     if (this.#some?.source !== source) {
       this.#some = { source, check: new SelfCheck(source.checked, this.#env) };
     }
@@ -65,6 +68,43 @@ export class FileChecks {
     this.#parts.counters.checkedPages += pages;
     this.#parts.counters.badPages += bad.length;
     if (bad.length > 0) this.#parts.distrust(bad[0]!);
-    return check.next === 1 ? undefined : pages * pageSize;
+    return { bytes: pages * pageSize, isLast: check.next === 1 };
+  }
+}
+
+/** The replicas of a node, one after the other and from the beginning again, so many bytes a second. */
+export class SelfChecks {
+  readonly #bytesPerSecond: number;
+  /** The database whose pages are checked next. */
+  #next = 0;
+  #working = false;
+
+  constructor(bytesPerSecond: number) {
+    this.#bytesPerSecond = bytesPerSecond;
+  }
+
+  /** What is due in a second; each database once at most. A primary's is only checked when asked. */
+  async step(
+    databases: readonly { readonly role: Role; readonly checks: Pick<FileChecks, "some"> }[],
+  ): Promise<void> {
+    if (this.#working) return;
+    this.#working = true;
+    try {
+      let left = this.#bytesPerSecond;
+      for (let passed = 0; left > 0 && passed < databases.length;) {
+        this.#next %= databases.length;
+        const { role, checks } = databases[this.#next]!;
+        const { bytes, isLast } = role === "replica" ? await checks.some(left) : NOTHING;
+        left -= bytes;
+        if (!isLast) continue;
+        this.#next++; // from its first page, the next time round
+        passed++;
+      }
+    } catch (error) {
+      if (!(error instanceof LiveError)) throw error; // a bug
+      this.#next++; // what the disk does is told as trouble
+    } finally {
+      this.#working = false;
+    }
   }
 }

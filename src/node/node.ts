@@ -9,6 +9,7 @@ import { watchdog } from "../sqlite/process.ts";
 import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
 import { type DatabaseOptions, DEFAULT_SELF_CHECK_BYTES, type NodeOptions } from "./options.ts";
+import { SelfChecks } from "./file_checks.ts";
 import type { NodeStatus } from "./status.ts";
 import { Pulse } from "./pulse.ts";
 import { Waker } from "./waker.ts";
@@ -41,10 +42,7 @@ export class Node {
   readonly #started: number;
   #databases: readonly Database[];
   readonly #running = new Map<Database, Running>();
-  readonly #selfCheckBytes: number;
-  /** The database whose file is checked next. */
-  #checked = 0;
-  #checking = false;
+  readonly #selfChecks: SelfChecks;
   #bug: (error: unknown) => void = () => {};
   #signal: AbortSignal | undefined;
 
@@ -55,7 +53,7 @@ export class Node {
     this.#started = env.clock.monotonic();
     this.#pulse = new Pulse(env.clock, () => this.#tick(), () => this.#check());
     this.#waker = new Waker(() => new SqliteWatch(), env.log, () => this.#pulse.hurry());
-    this.#selfCheckBytes = options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES;
+    this.#selfChecks = new SelfChecks(options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES);
     this.#databases = options.databases.map((database) => this.#make(database));
   }
 
@@ -92,7 +90,7 @@ export class Node {
 
   #check(): void {
     for (const database of this.#databases) database.check();
-    void this.#selfCheck();
+    this.#selfChecks.step(this.#databases).catch((error) => this.#bug(error));
   }
 
   /**
@@ -140,29 +138,6 @@ export class Node {
       await clock.sleep(DRAIN_LOOK_MS);
     }
     return true;
-  }
-
-  /** So many bytes of all replicas together, one after the other. */
-  async #selfCheck(): Promise<void> {
-    if (this.#checking) return;
-    this.#checking = true;
-    try {
-      let left = this.#selfCheckBytes;
-      for (let passes = 0; left > 0 && passes < this.#databases.length;) {
-        this.#checked %= this.#databases.length;
-        const { role, checks } = this.#databases[this.#checked]!;
-        const done = role === "replica" ? await checks.some(left) : undefined;
-        left -= done ?? 0;
-        if (done !== undefined) continue;
-        this.#checked++; // from its first page, the next time round
-        passes++;
-      }
-    } catch (error) {
-      if (!(error instanceof LiveError)) this.#bug(error);
-      this.#checked++; // what the disk does is told as trouble
-    } finally {
-      this.#checking = false;
-    }
   }
 
   #make(options: DatabaseOptions): Database {
