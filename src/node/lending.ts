@@ -6,8 +6,8 @@
  *
  * Invariant: no frame is lost unseen. The log is pinned while CKPT is lent; the pin is let go only while
  * another process holds CKPT and WRITE, when all frames are read and backfilled: nobody can append then.
- * Should that process be two, a writer and a checkpointer, `change` of the header tells whether all
- * commits were read (node/primary).
+ * Should that process be two, a writer and a checkpointer, or should it restart the log twice before we
+ * have looked, `change` of the header tells whether all commits were read (node/primary).
  * @module
  */
 import type { Clock } from "../base/env.ts";
