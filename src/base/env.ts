@@ -128,3 +128,31 @@ export const silentLog: Log = {
   error: () => {},
   with: () => silentLog,
 };
+
+/** Aborts with `outer`, when it is told to, or after `ms`; its listener and timer end with it. */
+export class Stop implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #outer: AbortSignal;
+  readonly #forward = (): void => this.abort();
+  readonly #cancel: (() => void) | undefined;
+
+  constructor(outer: AbortSignal, after?: { readonly clock: Clock; readonly ms: number }) {
+    this.#outer = outer;
+    this.#cancel = after?.clock.after(after.ms, this.#forward);
+    outer.addEventListener("abort", this.#forward, { once: true });
+    if (outer.aborted) this.abort();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason?: unknown): void {
+    this.#controller.abort(reason);
+  }
+
+  [Symbol.dispose](): void {
+    this.#cancel?.();
+    this.#outer.removeEventListener("abort", this.#forward);
+  }
+}

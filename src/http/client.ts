@@ -7,7 +7,7 @@
  * @module
  */
 import { type Bytes, formatWords } from "../base/bytes.ts";
-import type { Env } from "../base/env.ts";
+import { type Env, Stop } from "../base/env.ts";
 import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import { formatAncestors, type Lineage } from "../base/lineage.ts";
 import { formatPosition, isId } from "../base/types.ts";
@@ -113,7 +113,7 @@ export class HttpSource implements ChangeSource, Reporter {
     if (/^https?:\/\/(localhost|127\.[0-9.]+|\[::1\])(:|$)/.test(url)) return false;
     const { clock } = this.#env;
     let best = Infinity;
-    using limit = new Limit(this.#env, PROBE_LIMIT_MS, signal);
+    using limit = new Stop(signal, { clock: this.#env.clock, ms: PROBE_LIMIT_MS });
     try {
       for (let nth = 0; nth < PROBES; nth++) { // the first one also connects
         const began = clock.monotonic();
@@ -134,7 +134,7 @@ export class HttpSource implements ChangeSource, Reporter {
     const query: Record<string, string> = request.blocks === undefined
       ? {}
       : { blocks: formatRanges(request.blocks) };
-    using limit = new Limit(this.#env, HASHES_LIMIT_MS, signal);
+    using limit = new Stop(signal, { clock: this.#env.clock, ms: HASHES_LIMIT_MS });
     const response = await this.#fetch(ENDPOINTS.hashes.path, query, undefined, limit.signal);
     yield* this.#body(response, limit.signal);
   }
@@ -151,7 +151,7 @@ export class HttpSource implements ChangeSource, Reporter {
   }
 
   async reportAlone({ report }: Told, signal: AbortSignal): Promise<void> {
-    using limit = new Limit(this.#env, REPORT_LIMIT_MS, signal);
+    using limit = new Stop(signal, { clock: this.#env.clock, ms: REPORT_LIMIT_MS });
     try {
       const query = { replica: this.#replica };
       const body = new TextEncoder().encode(formatReport(report));
@@ -163,7 +163,7 @@ export class HttpSource implements ChangeSource, Reporter {
   }
 
   async reportTogether(told: readonly Told[]): Promise<readonly string[] | undefined> {
-    using limit = new Limit(this.#env, REPORT_LIMIT_MS, NEVER);
+    using limit = new Stop(NEVER, { clock: this.#env.clock, ms: REPORT_LIMIT_MS });
     const body = new TextEncoder().encode(formatReports(told));
     try {
       const response = await this.#fetch(ENDPOINTS.reports.path, {}, body, limit.signal);
@@ -192,7 +192,7 @@ export class HttpSource implements ChangeSource, Reporter {
     branches: readonly Branch[],
     signal: AbortSignal,
   ): Promise<readonly Above[] | undefined> {
-    using limit = new Limit(this.#env, REPORT_LIMIT_MS, signal);
+    using limit = new Stop(signal, { clock: this.#env.clock, ms: REPORT_LIMIT_MS });
     const body = new TextEncoder().encode(formatBranches(branches));
     const query = { replica: this.#replica };
     try {
@@ -206,7 +206,7 @@ export class HttpSource implements ChangeSource, Reporter {
   }
 
   async supersede({ epoch, ancestors }: Lineage, signal: AbortSignal): Promise<void> {
-    using limit = new Limit(this.#env, REPORT_LIMIT_MS, signal);
+    using limit = new Stop(signal, { clock: this.#env.clock, ms: REPORT_LIMIT_MS });
     const query = { epoch, ancestors: formatAncestors(ancestors) };
     try {
       const { path } = ENDPOINTS.fence;
@@ -343,26 +343,4 @@ function parseChains(text: string): string[] {
 
 function parseChain(text: string | null): string[] {
   return (text ?? "").split(",").filter(isId);
-}
-
-/** Aborts with `outer` or after `ms`; its timer and listener never outlive it. */
-class Limit implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #cancel: () => void;
-  readonly #outer: AbortSignal;
-  readonly #abort = (): void => this.#controller.abort();
-
-  constructor(env: Env, ms: number, outer: AbortSignal) {
-    this.#outer = outer;
-    this.#cancel = env.clock.after(ms, this.#abort);
-    outer.addEventListener("abort", this.#abort, { once: true });
-    if (outer.aborted) this.#abort();
-  }
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-  [Symbol.dispose](): void {
-    this.#cancel();
-    this.#outer.removeEventListener("abort", this.#abort);
-  }
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import type { Env } from "../base/env.ts";
+import { type Env, Stop } from "../base/env.ts";
 import { type ErrorCode, LiveError } from "../base/errors.ts";
 import { type Txid, ZERO_TXID } from "../base/types.ts";
 import { decode } from "../changes/decoder.ts";
@@ -48,10 +48,8 @@ export async function followOnce(
   env: Env,
   signal: AbortSignal,
 ): Promise<void> {
-  const connection = new AbortController();
-  const stop = (): void => connection.abort();
   if (signal.aborted) return;
-  signal.addEventListener("abort", stop, { once: true });
+  using connection = new Stop(signal);
   const silence = new SilenceGuard(env, () => connection.abort());
   const grammar = new Grammar(request.since?.txid ?? ZERO_TXID);
   try {
@@ -92,7 +90,6 @@ export async function followOnce(
     throw error;
   } finally {
     silence.stop();
-    signal.removeEventListener("abort", stop);
     connection.abort();
   }
   if (silence.fired) throw silent();

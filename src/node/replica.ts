@@ -8,7 +8,7 @@
  * @module
  */
 import { formatWords, sameWords } from "../base/bytes.ts";
-import type { Env } from "../base/env.ts";
+import { type Env, Stop } from "../base/env.ts";
 import { codeOf, LiveError, messageOf } from "../base/errors.ts";
 import { placeIn } from "../base/lineage.ts";
 import { type DatabaseId, formatPosition, type Position } from "../base/types.ts";
@@ -70,7 +70,7 @@ export class Replica {
   #id: DatabaseId | undefined;
   /** Made by us from 0 bytes, or compared already: nothing can be lost by filling it. */
   #ours = false;
-  #stopFollowing: AbortController | undefined;
+  #stopFollowing: Stop | undefined;
   #interrupted: LiveError | undefined;
   readonly #sync: Overdue;
   readonly #closing: Overdue;
@@ -284,11 +284,8 @@ export class Replica {
   async #follow(signal: AbortSignal): Promise<void> {
     const open = this.#open!;
     this.#parts.changed("connecting");
-    const stop = new AbortController();
-    this.#stopFollowing = stop;
-    const abort = (): void => stop.abort();
+    using stop = this.#stopFollowing = new Stop(signal);
     if (signal.aborted || this.#leaving) return;
-    signal.addEventListener("abort", abort, { once: true });
     try {
       const { pageSize } = open.index;
       const request = await this.#request(open, stop.signal);
@@ -309,7 +306,6 @@ export class Replica {
       }
       throw error;
     } finally {
-      signal.removeEventListener("abort", abort);
       this.#interrupted = undefined;
       if (open.handle.moved()) {
         this.#reopen = new LiveError("not_ready", "The file was moved or replaced");

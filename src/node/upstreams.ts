@@ -13,7 +13,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import type { Env } from "../base/env.ts";
+import { type Env, Stop } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { type Lineage, supersedes } from "../base/lineage.ts";
 import type { Position } from "../base/types.ts";
@@ -49,7 +49,7 @@ export class Upstreams implements ChangeSource {
   /** Found elsewhere: preferred as long as it answers. */
   #better: Candidate | undefined;
   /** Ends the stream, with a reason. */
-  #leave: AbortController | undefined;
+  #leave: Stop | undefined;
   #looks = { running: false, next: -Infinity, pause: LOOK_MS.first as number };
 
   /** `candidates` in the order of preference, at least one. */
@@ -74,14 +74,8 @@ export class Upstreams implements ChangeSource {
 
   async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
     const { source } = await this.#current(signal);
-    const leave = this.#leave = new AbortController();
-    const abort = (): void => leave.abort();
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      if (!signal.aborted) yield* source.changes(request, leave.signal);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+    using leave = this.#leave = new Stop(signal);
+    if (!signal.aborted) yield* source.changes(request, leave.signal);
     if (!signal.aborted && leave.signal.aborted) throw leave.signal.reason;
   }
 
@@ -162,18 +156,12 @@ export class Upstreams implements ChangeSource {
   }
 
   async #ask(candidate: Candidate, outer: AbortSignal): Promise<Asked> {
-    const stop = new AbortController();
-    const abort = (): void => stop.abort();
-    outer.addEventListener("abort", abort, { once: true });
-    const cancel = this.#env.clock.after(ASK_MS, abort);
+    using stop = new Stop(outer, { clock: this.#env.clock, ms: ASK_MS });
     try {
       return { candidate, hello: await askHello(candidate.source, stop.signal) };
     } catch (error) {
       if (!(error instanceof LiveError)) throw error;
       return { candidate, error };
-    } finally {
-      cancel();
-      outer.removeEventListener("abort", abort);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { silentLog, systemClock, systemRandom } from "../../../src/base/env.ts";
+import { silentLog, Stop, systemClock, systemRandom } from "../../../src/base/env.ts";
 import { parseEpoch } from "../../../src/base/types.ts";
 import { assert, assertEquals, assertNotEquals } from "../../support/assert.ts";
 import { FakeClock, SeededRandom } from "../../support/fake_env.ts";
@@ -125,4 +125,28 @@ Deno.test("systemClock.after(): work that starts the next wait goes on", async (
   systemClock.after(20, round);
   await promise;
   assertEquals(rounds, 3);
+});
+
+Deno.test("Stop aborts with another signal, after a while, or when it is told to, and leaves nothing", async () => {
+  const clock = new FakeClock();
+  const outer = new AbortController();
+  {
+    using plain = new Stop(outer.signal);
+    using late = new Stop(new AbortController().signal, { clock, ms: 100 });
+    using told = new Stop(outer.signal, { clock, ms: 500 });
+    await clock.advance(100);
+    assertEquals([plain, late, told].map(({ signal }) => signal.aborted), [false, true, false]);
+    told.abort("why");
+    assertEquals([plain.signal.aborted, told.signal.reason], [false, "why"]);
+    outer.abort();
+    assertEquals([plain.signal.aborted, told.signal.reason], [true, "why"]);
+    using after = new Stop(outer.signal);
+    assertEquals(after.signal.aborted, true);
+  }
+  assertEquals(clock.waiting, 0);
+  const other = new AbortController();
+  const gone = new Stop(other.signal);
+  gone[Symbol.dispose]();
+  other.abort();
+  assertEquals(gone.signal.aborted, false);
 });
