@@ -23,6 +23,8 @@ import {
 
 export const EXECUTABLE = `${ROOT}dist/litestream-live`;
 export const BUNDLE = `${ROOT}dist/main.js`;
+/** Beside it, not inside: V8 would keep the text, and read it for each error. */
+export const SOURCE_MAP = `${BUNDLE}.map`;
 const STAMP = `${ROOT}dist/litestream-live.stamp`;
 const ENTRY = "main.ts";
 
@@ -46,9 +48,15 @@ export async function build(): Promise<boolean> {
   if ((await exists(EXECUTABLE)) && (await readIfThere(STAMP)) === stamp) return false;
 
   print("building dist/litestream-live");
-  const bundle = ["bundle", "--quiet", "--sourcemap=inline", "-o", BUNDLE, ENTRY];
+  const bundle = ["bundle", "--quiet", "--sourcemap=external", "-o", BUNDLE, ENTRY];
   await runOrFail(`bundle ${ENTRY}`, Deno.execPath(), bundle);
-  await Deno.writeTextFile(BUNDLE, withoutCachePaths(await Deno.readTextFile(BUNDLE)));
+  await Deno.writeTextFile(BUNDLE, inAscii(withoutCachePaths(await Deno.readTextFile(BUNDLE))));
+  const map: { sources: string[]; sourcesContent?: unknown } = JSON.parse(
+    await Deno.readTextFile(SOURCE_MAP),
+  );
+  const { sourcesContent: _, ...places } = map; // stack traces need no text
+  const sources = map.sources.map(withoutCachePaths);
+  await Deno.writeTextFile(SOURCE_MAP, `${JSON.stringify({ ...places, sources })}\n`);
   // Built elsewhere and moved: nodes of running tests keep the executable they were started from.
   const work = await Deno.makeTempDir({ dir: `${ROOT}dist`, prefix: "compile-" });
   try {
@@ -62,34 +70,27 @@ export async function build(): Promise<boolean> {
   return true;
 }
 
-const SOURCE_MAP = /(\n\/\/# sourceMappingURL=data:application\/json;base64,)([\w+/=]+)\s*$/;
-
 /**
- * The bundle, with packages called "npm/NAME/VERSION/FILE" in it and in its source map. It has where
- * this machine's cache is, seen from here, and another machine would make other bytes.
+ * A path in the bundle or its source map, or all of the bundle, with packages called
+ * "npm/NAME/VERSION/FILE". It has where this machine's cache is, and another would make other bytes.
  */
-export function withoutCachePaths(bundle: string): string {
-  const shorten = (text: string): string =>
-    text.replaceAll(/(?:\.\.\/)+(?:[^"'\s]*\/)?npm\/[^/"'\s]+\.[^/"'\s]+\//g, "npm/");
-  const [, start, base64] = bundle.match(SOURCE_MAP) ?? [];
-  if (start === undefined || base64 === undefined) {
-    throw new ScriptError("No source map in the bundle");
-  }
-  const map: { sources: string[]; sourcesContent?: unknown } = JSON.parse(
-    new TextDecoder().decode(Uint8Array.fromBase64(base64)),
-  );
-  // Stack traces need no text, and the text of the bundle stays in memory.
-  const { sourcesContent: _, ...places } = map;
-  const short = { ...places, sources: map.sources.map(shorten) };
-  const encoded = new TextEncoder().encode(JSON.stringify(short)).toBase64();
-  return `${shorten(bundle.replace(SOURCE_MAP, ""))}${start}${encoded}\n`;
+function withoutCachePaths(text: string): string {
+  return text.replaceAll(/(?:\.\.\/)+(?:[^"'\s]*\/)?npm\/[^/"'\s]+\.[^/"'\s]+\//g, "npm/");
+}
+
+/** Other characters, which are left in comments and patterns only, as escapes: V8 copies no ASCII text. */
+function inAscii(bundle: string): string {
+  return bundle.replaceAll(/[\u0080-\uffff]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 /** Bundle and library -> an executable at `path`, the same bytes each time. */
 export async function compile(path: string): Promise<void> {
   // Their times become part of the executable.
-  for (const file of [LIBRARY, BUNDLE]) await Deno.utime(file, 0, 0);
-  const args = ["--quiet", ...COMPILE_FLAGS, "--include", LIBRARY, "-o", path, BUNDLE];
+  for (const file of [LIBRARY, BUNDLE, SOURCE_MAP]) await Deno.utime(file, 0, 0);
+  const inside = ["--include", LIBRARY, "--include", SOURCE_MAP];
+  const args = ["--quiet", ...COMPILE_FLAGS, ...inside, "-o", path, BUNDLE];
   await runOrFail("compile the executable", Deno.execPath(), ["compile", ...args], {
     env: await runtime(),
   });

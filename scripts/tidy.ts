@@ -62,6 +62,7 @@ const BANS: readonly Ban[] = [
       "src/cli/config.ts": "reads the config file",
       "src/cli/machine.ts": "/proc, in a process without a node",
       "src/cli/secrets.ts": "reads files of tokens, certificates and keys",
+      "src/cli/stack.ts": "the source map inside the executable",
       "src/node/aside.ts": "a copy that is kept, closed before anybody opens it",
       "src/node/copier.ts": "the first copy's temporary file, closed before SQLite opens it",
       "src/node/history_file.ts": "`<db>-live/history`",

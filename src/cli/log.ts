@@ -1,11 +1,12 @@
 /**
  * The log: one line an event on stderr, for people or as JSON. The one module that imports logtape.
- * May import: base/.
+ * May import: base/, cli/stack.
  *
  * A log that cannot be written (a full disk, a closed pipe) stops nothing: the line is dropped.
  * @module
  */
 import { configureSync, getLogger, type Logger, type LogRecord } from "@logtape/logtape";
+import { inSources } from "./stack.ts";
 import type { Log, LogFields, LogLevel } from "../base/env.ts";
 
 export type LogFormat = "text" | "json";
@@ -100,8 +101,13 @@ function colouredLine(record: LogRecord): string {
 function plain(fields: LogFields): LogFields {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
   return Object.fromEntries(
-    entries.map(([key, value]) => [key, value instanceof Error ? value.message : value]),
+    entries.map(([key, value]) => [key, valueOf(key, value)]),
   );
+}
+
+function valueOf(key: string, value: unknown): unknown {
+  if (key === "stack" && typeof value === "string") return inSources(value);
+  return value instanceof Error ? value.message : value;
 }
 
 function pairs(fields: LogFields): string[] {

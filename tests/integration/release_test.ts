@@ -1,9 +1,11 @@
+import { Buffer } from "node:buffer";
 import config from "../../deno.json" with { type: "json" };
-import { BUNDLE, compile } from "../../scripts/build.ts";
+import { BUNDLE, compile, SOURCE_MAP } from "../../scripts/build.ts";
 import { LIBRARY } from "../../scripts/build_sqlite.ts";
 import { release, type ReleaseFile } from "../../scripts/release.ts";
 import { tooNew } from "../../scripts/release/glibc.ts";
 import { run, runOrFail } from "../../scripts/tools.ts";
+import { inSources } from "../../src/cli/stack.ts";
 import { assert, assertEquals, assertMatch } from "../support/assert.ts";
 import { EXECUTABLE } from "../support/node.ts";
 import { assertInSync, assertUndisturbed, primaryOf, replicaOf } from "../support/replication.ts";
@@ -70,16 +72,32 @@ function indexOfDifference(a: Uint8Array, b: Uint8Array): number | undefined {
 
 /** What was bundled: the sources of the source map. */
 async function bundledFiles(): Promise<string[]> {
-  const bundle = await Deno.readTextFile(BUNDLE);
-  const [, map] = bundle.match(/sourceMappingURL=data:application\/json;base64,(\S+)/) ?? [];
-  return (JSON.parse(atob(map!)) as { sources: string[] }).sources;
+  return (JSON.parse(await Deno.readTextFile(SOURCE_MAP)) as { sources: string[] }).sources;
 }
 
 scopedTest("the executable does not tell where it was built", async () => {
   const files = await bundledFiles();
   const known = /^(npm\/|\.\.\/(src|main\.ts|deno\.json)|[\w-]+:)/;
   assertEquals(files.filter((path) => !known.test(path)), []);
-  assertEquals((await Deno.readTextFile(BUNDLE)).includes("/.cache/"), false);
+  for (const file of [BUNDLE, SOURCE_MAP]) {
+    assertEquals((await Deno.readTextFile(file)).includes("/.cache/"), false, file);
+  }
+});
+
+scopedTest("a bug's stack names the sources, by the map inside the executable", async () => {
+  const map = await Deno.readTextFile(SOURCE_MAP);
+  const executable = Buffer.from((await Deno.readFile(EXECUTABLE)).buffer);
+  assert(executable.includes(map.slice(0, 1000)), "it is inside");
+  assert(!(await Deno.readTextFile(BUNDLE)).includes("sourceMappingURL"), "and not read each time");
+  const lines = (await Deno.readTextFile(BUNDLE)).split("\n");
+  const line = lines.findIndex((text) => text.includes("it began anew before it was read"));
+  const place = `/tmp/x/dist/main.js:${line + 1}:${lines[line]!.search(/\S/) + 1}`;
+  const stack =
+    `Error: what\n    at unexpected (file://${place})\n    at ${place}\n    at <anonymous>`;
+  const found = inSources(stack, () => map).split("\n").map((text) => text.trim());
+  assertEquals([found.at(0), found.at(-1)], ["Error: what", "at <anonymous>"]);
+  assertMatch(found[1]!, /^at unexpected \(src\/node\/primary\.ts:\d+:\d+\)$/);
+  assertMatch(found[2]!, /^at src\/node\/primary\.ts:\d+:\d+$/);
 });
 
 scopedTest("executable and library need no glibc after 2.27", async () => {
