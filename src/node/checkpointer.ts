@@ -7,7 +7,7 @@
  * @module
  */
 import type { Env } from "../base/env.ts";
-import { LiveError } from "../base/errors.ts";
+import { codeOf, LiveError } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
 import { RC } from "../sqlite/library.ts";
 import {
@@ -223,7 +223,11 @@ export class Checkpointer {
   async #readOn(frame: number): Promise<void> {
     const until = this.#env.clock.monotonic() + HEADER_PATIENCE_MS;
     for (;;) {
-      this.#primary.consume();
+      try {
+        this.#primary.consume();
+      } catch (error) {
+        if (codeOf(error) !== "busy") throw error; // else looked at again: the pin must not go before
+      }
       if (this.#primary.last >= frame) return;
       if (this.#env.clock.monotonic() > until) {
         throw new LiveError("corrupt", "The WAL is not as it was left: frames were not read");

@@ -11,6 +11,7 @@
  * @module
  */
 import type { Clock } from "../base/env.ts";
+import { codeOf } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
 import type { DatabaseHandle } from "./handle.ts";
 
@@ -46,8 +47,9 @@ export async function lend(lender: Lender, clock: Clock): Promise<void> {
   handle.lend();
   try {
     await letOthers(lender, held, clock);
-  } finally { // also after an error: nobody else does
-    await takeBack(lender, held, clock).finally(() => held.pin?.[Symbol.dispose]());
+    await takeBack(lender, held, clock);
+  } finally {
+    held.pin?.[Symbol.dispose]();
   }
 }
 
@@ -56,21 +58,13 @@ interface Held {
   pin: ShmLock | undefined;
 }
 
+/** Until the log has been let go and restarted, or the time is over. */
 async function letOthers(lender: Lender, held: Held, clock: Clock): Promise<void> {
-  const { handle } = lender;
   const until = clock.monotonic() + LENT_MS;
-  while (!lender.isLost && clock.monotonic() < until) {
-    if (!handle.isRestarting()) {
-      if (held.pin === undefined) return; // it has restarted the log, or given up
-      await clock.sleep(LOOK_MS);
-      continue;
-    }
-    if (held.pin !== undefined && isDone(lender)) {
-      lender.letGo();
-      held.pin[Symbol.dispose]();
-      held.pin = undefined;
-    }
-    await clock.sleep(SOON_MS);
+  while (!lender.isLost) {
+    await letRestart(lender, held, clock);
+    if (held.pin === undefined || clock.monotonic() >= until) return;
+    await clock.sleep(LOOK_MS);
   }
 }
 
@@ -78,6 +72,8 @@ async function letOthers(lender: Lender, held: Held, clock: Clock): Promise<void
 async function takeBack(lender: Lender, held: Held, clock: Clock): Promise<void> {
   const { handle } = lender;
   while (!lender.isLost) {
+    await letRestart(lender, held, clock); // a pin that comes just then would be in its way
+    if (lender.isLost) return;
     held.pin ??= handle.walIndex.pin(); // undefined if readers have all marks
     const ours = handle.reclaim(); // not while somebody checkpoints, as long as the disk takes
     if (ours && held.pin !== undefined) break;
@@ -88,9 +84,29 @@ async function takeBack(lender: Lender, held: Held, clock: Clock): Promise<void>
   if (!lender.isLost) lender.settled();
 }
 
-/** Who restarts the log has nothing to wait for but our pin. */
+/**
+ * While somebody restarts the log: it has WRITE, so the application's writers wait, too. The pin must go
+ * as soon as all is read, however late it is.
+ */
+async function letRestart(lender: Lender, held: Held, clock: Clock): Promise<void> {
+  while (!lender.isLost && lender.handle.isRestarting()) {
+    if (held.pin !== undefined && isDone(lender)) {
+      lender.letGo();
+      held.pin[Symbol.dispose]();
+      held.pin = undefined;
+    }
+    await clock.sleep(SOON_MS);
+  }
+}
+
+/** Who restarts the log has nothing to wait for but our pin. @throws {LiveError} of consume(). */
 function isDone(lender: Lender): boolean {
-  lender.consume();
+  try {
+    lender.consume();
+  } catch (error) {
+    if (codeOf(error) !== "busy") throw error; // it ends this opening, and CKPT with it
+    return false;
+  }
   if (lender.isLost) return false;
   const header = lender.handle.walIndex.header();
   return header?.mxFrame === lender.last && lender.handle.backfilled() === lender.last;

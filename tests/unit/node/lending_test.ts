@@ -81,13 +81,43 @@ Deno.test("lend() pins a log that was let go until all of it is read and counted
   assertEquals(events.slice(5), ["pin", "reclaim", "read to 10", "settled", "unpin"]);
 });
 
-Deno.test("lend() takes the lock back after an error, too", async () => {
+Deno.test("lend() looks again where the log cannot be read for a moment", async () => {
   const fails = new LiveError("busy", "the header of the log is being written");
+  const { env, events, done, others } = fixture({ restarts: true, fails });
+  await env.clock.advance(3);
+  assertEquals([...new Set(events)], ["pin", "lend", "read"]);
+  delete others.fails;
+  await env.clock.advance(1);
+  assertEquals(events.at(-1), "unpin");
+  others.restarts = false;
+  await env.clock.advance(5);
+  await done;
+  assertEquals(events.slice(-3), ["read to 10", "settled", "unpin"]);
+});
+
+Deno.test("lend() ends, and pins nothing any more, where the log is not what it was", async () => {
+  const fails = new LiveError("corrupt", "it began anew before it was read");
   const { env, events, done } = fixture({ restarts: true, fails });
-  const failed = assertRejects(() => done);
-  for (let ms = 0; ms < 20; ms++) await env.clock.advance(1);
+  const failed = assertRejects(() => done, /began anew/);
+  await env.clock.advance(1);
   await failed;
-  assertEquals(events, ["pin", "lend", "read", "reclaim", "read to 10", "settled", "unpin"]);
+  assertEquals(events, ["pin", "lend", "read", "unpin"]);
+  assertEquals(env.clock.waiting, 0);
+});
+
+Deno.test("lend() is not in the way of who restarts the log when its time is over", async () => {
+  const { env, events, done, others, log } = fixture({ restarts: true, checkpoints: true }, 9);
+  await env.clock.advance(3000); // it writes to the file, with WRITE: the application's writers wait
+  assertEquals(events.filter((event) => event !== "read"), ["pin", "lend"]);
+  log.backfilled = 10;
+  await env.clock.advance(1);
+  assertEquals(events.slice(-2), ["let go", "unpin"]);
+  await env.clock.advance(100);
+  assertEquals(events.at(-1), "unpin", "it waits for readers now: a pin would be one");
+  Object.assign(others, { restarts: false, checkpoints: false });
+  await env.clock.advance(5);
+  await done;
+  assertEquals(events.slice(-5), ["pin", "reclaim", "read to 10", "settled", "unpin"]);
 });
 
 Deno.test("lend() waits, pinned, for a checkpoint of somebody else to end", async () => {
