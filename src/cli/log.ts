@@ -6,8 +6,8 @@
  * @module
  */
 import { configureSync, getLogger, type Logger, type LogRecord } from "@logtape/logtape";
-import { inSources } from "./stack.ts";
 import type { Log, LogFields, LogLevel } from "../base/env.ts";
+import { inSources } from "./stack.ts";
 
 export type LogFormat = "text" | "json";
 

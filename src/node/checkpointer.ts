@@ -50,8 +50,8 @@ export interface Checkpointed {
   readonly isLost: boolean;
   /** A checkpoint would be in the way just now. */
   readonly isSending: boolean;
-  /** Reads what was committed. @throws {LiveError}. */
-  consume(): void;
+  /** Reads what was committed; undefined if the header was being written. @throws {LiveError}. */
+  consume(): number | undefined;
   /** Why a checkpoint could not go on. */
   failed(error: unknown): void;
 }
@@ -223,17 +223,23 @@ export class Checkpointer {
   async #readOn(frame: number): Promise<void> {
     const until = this.#env.clock.monotonic() + HEADER_PATIENCE_MS;
     for (;;) {
-      try {
-        this.#primary.consume();
-      } catch (error) {
-        if (codeOf(error) !== "busy") throw error; // else looked at again: the pin must not go before
-      }
-      if (this.#primary.last >= frame) return;
+      // What cannot be read now is looked at again: the pin must not go before. `last` says nothing then,
+      // it may be that of an older log.
+      if (this.#consumed() && this.#primary.last >= frame) return;
       if (this.#env.clock.monotonic() > until) {
         throw new LiveError("corrupt", "The WAL is not as it was left: frames were not read");
       }
       await this.#env.clock.sleep(1);
       if (this.#primary.isLost) return;
+    }
+  }
+
+  #consumed(): boolean {
+    try {
+      return this.#primary.consume() !== undefined;
+    } catch (error) {
+      if (codeOf(error) !== "busy") throw error;
+      return false;
     }
   }
 

@@ -164,7 +164,7 @@ export class Primary implements LocalDatabase, Checkpointed {
   look(): boolean {
     if (this.#lost) return false;
     try {
-      const commits = this.consume();
+      const commits = this.consume() ?? 0;
       this.#failingSince = undefined;
       this.#maintain();
       return commits > 0;
@@ -218,13 +218,13 @@ export class Primary implements LocalDatabase, Checkpointed {
     if (!this.#lost) this.#save();
   }
 
-  /** Reads what is committed; returns the number of commits. @throws {LiveError}. */
-  consume(): number {
+  /** Reads what is committed: so many commits; undefined: the header is being written. @throws {LiveError}. */
+  consume(): number | undefined {
     const started = this.#env.clock.monotonic();
     const header = this.handle.walIndex.header();
     if (header === undefined) {
       this.#badHeader(started);
-      return 0;
+      return undefined;
     }
     this.#badSince = undefined;
     const reader = this.follower.reader;

@@ -144,14 +144,15 @@ Deno.test("Primary reads a large transaction ahead when it is woken, whatever th
 async function lentPrimary() {
   const header: { now: WalIndexHeader | undefined } = { now: HEADER };
   const nBackfill = { now: 0 };
+  const others = { restart: true };
   const pin = () => ({ [Symbol.dispose]: () => {} });
   const parts = {
     walIndex: { header: () => header.now, lock: () => undefined, pin },
     backfilled: () => nBackfill.now,
     checkpoint: () => Promise.resolve({ rc: 0 }),
     lend: () => {},
-    reclaim: () => false,
-    isRestarting: () => true,
+    reclaim: () => !others.restart,
+    isRestarting: () => others.restart,
   };
   const limits = { minCheckpointPageCount: 1, maxCheckpointPageCount: 1 };
   const { env, primary, wal } = idlePrimary(header, parts, limits);
@@ -169,7 +170,7 @@ async function lentPrimary() {
   await env.clock.advance(1);
   nBackfill.now = 5;
   await env.clock.advance(5);
-  return { env, primary, becomes, nBackfill };
+  return { env, primary, becomes, nBackfill, header, others };
 }
 
 Deno.test("Primary goes on after any number of restarts while CKPT is lent, if it saw all commits", async () => {
@@ -189,6 +190,24 @@ Deno.test("Primary goes on after any number of restarts while CKPT is lent, if i
 Deno.test("Primary whose log lost a commit unseen while CKPT was lent begins a new history", async () => {
   const { env, primary, becomes } = await lentPrimary();
   becomes(8, 2, 9);
+  primary.look();
+  assertEquals(primary.isLost, true);
+  await env.clock.advance(10);
+});
+
+Deno.test("Primary takes CKPT back once it has read the log that is there, not before", async () => {
+  const { env, primary, becomes, nBackfill, header, others } = await lentPrimary();
+  becomes(8, 2, 8);
+  nBackfill.now = 0;
+  const written = header.now;
+  header.now = undefined; // a writer is in it
+  others.restart = false;
+  await env.clock.advance(10);
+  header.now = written;
+  await env.clock.advance(10);
+  primary.look();
+  assertEquals([primary.isLost, primary.position.txid as number], [false, 12]);
+  becomes(9, 1, 9); // by others, now that they may not: a frame that was not backfilled is gone
   primary.look();
   assertEquals(primary.isLost, true);
   await env.clock.advance(10);
