@@ -161,7 +161,7 @@ export class Checkpointer {
       get isLost() {
         return primary.isLost;
       },
-      consume: () => primary.consume(),
+      consume: () => this.#consumed(),
       readOn: (last) => this.#readOn(last),
       letGo: () => this.backfilled = primary.last,
       settled: () => this.backfilled = primary.handle.backfilled(),
@@ -234,6 +234,7 @@ export class Checkpointer {
     }
   }
 
+  /** Reads what was committed; false if it cannot be read just now. @throws {LiveError}. */
   #consumed(): boolean {
     try {
       return this.#primary.consume() !== undefined;

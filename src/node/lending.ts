@@ -11,7 +11,6 @@
  * @module
  */
 import type { Clock } from "../base/env.ts";
-import { codeOf } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
 import type { DatabaseHandle } from "./handle.ts";
 
@@ -27,8 +26,8 @@ export interface Lender {
   /** Last frame read. */
   readonly last: number;
   readonly isLost: boolean;
-  /** Reads what was committed. @throws {LiveError}. */
-  consume(): void;
+  /** Reads what was committed; false if it cannot be read just now. @throws {LiveError}: it is lost. */
+  consume(): boolean;
   /** Reads up to frame `last`, which is committed. @throws {LiveError}. */
   readOn(last: number): Promise<void>;
   /** The log may restart from now on: all of it is backfilled and read. */
@@ -71,7 +70,7 @@ async function letOthers(lender: Lender, held: Held, clock: Clock): Promise<void
 /** Pinned before anything else: from then on the log is the same until it is read. */
 async function takeBack(lender: Lender, held: Held, clock: Clock): Promise<void> {
   const { handle } = lender;
-  while (!lender.isLost) {
+  for (;;) {
     await letRestart(lender, held, clock); // a pin that comes just then would be in its way
     if (lender.isLost) return;
     held.pin ??= handle.walIndex.pin(); // undefined if readers have all marks
@@ -79,7 +78,6 @@ async function takeBack(lender: Lender, held: Held, clock: Clock): Promise<void>
     if (ours && held.pin !== undefined) break;
     await clock.sleep(ours ? SOON_MS : LOOK_MS);
   }
-  if (lender.isLost) return;
   await lender.readOn(handle.backfilled());
   if (!lender.isLost) lender.settled();
 }
@@ -101,13 +99,7 @@ async function letRestart(lender: Lender, held: Held, clock: Clock): Promise<voi
 
 /** Who restarts the log has nothing to wait for but our pin. @throws {LiveError} of consume(). */
 function isDone(lender: Lender): boolean {
-  try {
-    lender.consume();
-  } catch (error) {
-    if (codeOf(error) !== "busy") throw error; // it ends this opening, and CKPT with it
-    return false;
-  }
-  if (lender.isLost) return false;
+  if (!lender.consume() || lender.isLost) return false;
   const header = lender.handle.walIndex.header();
   return header?.mxFrame === lender.last && lender.handle.backfilled() === lender.last;
 }

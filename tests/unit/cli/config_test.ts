@@ -145,6 +145,17 @@ Deno.test("parseConfig() refuses owner, group and mode that make no sense", asyn
   );
 });
 
+Deno.test("parseConfig() raises max-checkpoint-page-count to the least, where it is not given", () => {
+  const most = (least: number): number =>
+    parse(`addr: ":1"\ndbs: [{path: /a, min-checkpoint-page-count: ${least}}]`)
+      .options.databases[0]!.maxCheckpointPageCount;
+  const { maxCheckpointPageCount } = DATABASE_DEFAULTS;
+  assertEquals([most(1), most(5 * maxCheckpointPageCount)], [
+    maxCheckpointPageCount,
+    5 * maxCheckpointPageCount,
+  ]);
+});
+
 Deno.test("parseConfig() lets flags win over the file", () => {
   const flags = { addr: "[::1]:1", logLevel: "error", logFormat: "json" };
   const { options, log } = parse(`addr: ":2"\nlog-level: debug\n${REPLICA}`, flags);

@@ -212,3 +212,21 @@ Deno.test("Primary takes CKPT back once it has read the log that is there, not b
   assertEquals(primary.isLost, true);
   await env.clock.advance(10);
 });
+
+Deno.test("Primary knows what others backfilled, also where the log could not be read at first", async () => {
+  const { env, primary, becomes, nBackfill, header, others } = await lentPrimary();
+  becomes(8, 2, 8);
+  nBackfill.now = 2;
+  const published = header.now;
+  becomes(7, 5, 6);
+  header.now = published; // the WAL still has the old log's header
+  others.restart = false;
+  await env.clock.advance(10);
+  becomes(8, 2, 8);
+  await env.clock.advance(10);
+  becomes(9, 1, 9); // the application's own restart: all of it was backfilled
+  primary.look();
+  assertEquals([primary.isLost, primary.position.txid as number], [false, 13]);
+  primary.end(new LiveError("not_ready", "enough"));
+  await env.clock.advance(10);
+});
