@@ -1,6 +1,6 @@
-import { unsafeFilesystem, unsafeName } from "../../../src/sqlite/filesystem.ts";
+import { replaceFile, unsafeFilesystem, unsafeName } from "../../../src/sqlite/filesystem.ts";
 import { sqlite } from "../../../src/sqlite/library.ts";
-import { assertEquals } from "../../support/assert.ts";
+import { assertEquals, assertThrows } from "../../support/assert.ts";
 
 sqlite(); // loaded once, for the life of the process
 
@@ -26,5 +26,27 @@ Deno.test("unsafeFilesystem() lets a temporary directory pass, and what cannot b
     assertEquals(unsafeFilesystem(`${folder}/absent`), undefined);
   } finally {
     await Deno.remove(folder);
+  }
+});
+
+Deno.test("replaceFile() leaves one name with the new content, and what is open as it was", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "litestream-live-unit-" });
+  const path = `${folder}/file`;
+  try {
+    for (const text of ["first", "second", "third"]) { // the first has nothing to replace
+      using before = text === "first" ? undefined : await Deno.open(path);
+      await Deno.writeTextFile(`${path}.new`, text);
+      replaceFile(`${path}.new`, path);
+      assertEquals([await Deno.readTextFile(path), [...Deno.readDirSync(folder)].length], [
+        text,
+        1,
+      ]);
+      const old = before && await new Response(before.readable).text();
+      assertEquals(old, { second: "first", third: "second" }[text]);
+    }
+    assertThrows(() => replaceFile(`${path}.new`, path), /No such file/);
+    assertEquals(await Deno.readTextFile(path), "third");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });
