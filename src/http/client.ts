@@ -58,7 +58,7 @@ const REPORT_LIMIT_MS = 3000;
 /** Of an error's text; what comes after it is not read. */
 const MAX_ERROR_BYTES = 2000;
 /** Of a body at once: a heartbeat's, and what a long answer needs. */
-const READ_BYTES = { first: 4096, most: 65536 } as const;
+const READ_BYTES = { first: 4096, most: 65536, patience: 4 } as const;
 /** For `auto`: requests that are timed, and the round trip from which a machine is far. */
 const PROBES = 3;
 const PROBE_LIMIT_MS = 2000;
@@ -259,12 +259,14 @@ export class HttpSource implements ChangeSource, Reporter {
   async *#body(response: Response, signal: AbortSignal, lent = true): AsyncGenerator<Bytes> {
     if (response.body === null) return;
     const reader = response.body.getReader({ mode: "byob" });
+    let small = 0;
     try {
       for (let buffer = new ArrayBuffer(READ_BYTES.first);;) {
         const { done, value } = await reader.read(new Uint8Array(buffer));
         if (done) return;
         yield lent ? value : value.slice();
-        buffer = bufferAfter(value);
+        small = value.length * 16 < value.buffer.byteLength ? small + 1 : 0;
+        buffer = bufferAfter(value, small);
       }
     } catch (error) {
       if (error instanceof LiveError) throw error;
@@ -306,11 +308,14 @@ export class HttpSource implements ChangeSource, Reporter {
   }
 }
 
-/** The buffer of `value`, or another one if it is too small for what comes, or much too large. */
-function bufferAfter({ length, buffer }: Bytes): ArrayBuffer {
+/**
+ * The buffer of `value`, or another one if it is too small for what comes, or was much too large for
+ * the last `small` reads: each record of a copy has a short end, after which long ones come again.
+ */
+function bufferAfter({ length, buffer }: Bytes, small: number): ArrayBuffer {
   const { byteLength } = buffer;
   if (length === byteLength && length < READ_BYTES.most) return new ArrayBuffer(4 * length);
-  const wasted = byteLength > READ_BYTES.first && length * 16 < byteLength;
+  const wasted = byteLength > READ_BYTES.first && small >= READ_BYTES.patience;
   return wasted ? new ArrayBuffer(READ_BYTES.first) : buffer;
 }
 
