@@ -72,7 +72,7 @@ const BANS: readonly Ban[] = [
       "src/node/saved_index.ts": "`<db>-live/index`",
       "src/node/side_files.ts": "lock and state in `<db>-live/`, never the database",
       "src/sqlite/assets.ts": "the library inside the executable",
-      "src/sqlite/process.ts": "/proc/self/net",
+      "src/sqlite/process.ts": "/proc/self",
     },
   },
   {

@@ -25,7 +25,13 @@ export interface MetricRow {
   readonly unit: string;
   readonly labels: readonly string[];
   readonly sentence: string;
-  samples(database: DatabaseStatus): readonly Sample[];
+  samples(status: NodeStatus): readonly Sample[];
+}
+
+function perDatabase(
+  samples: (database: DatabaseStatus) => readonly Sample[],
+): MetricRow["samples"] {
+  return ({ databases }) => databases.flatMap(samples);
 }
 
 /** Bytes of the files at a path; 0 if there is none. Opens nothing. */
@@ -51,12 +57,12 @@ function one(
     unit,
     labels: ["db", ...Object.keys(labels)],
     sentence,
-    samples(database) {
+    samples: perDatabase((database) => {
       const found = value(database);
       return found === undefined
         ? []
         : [{ labels: { db: database.path, ...labels }, value: found }];
-    },
+    }),
   };
 }
 
@@ -75,13 +81,14 @@ function perReplica(
     unit,
     labels: ["db", "replica", "address"],
     sentence,
-    samples: (database) =>
+    samples: perDatabase((database) =>
       database.replicas.flatMap((replica) => {
         const { id, address } = replica;
         const found = value(replica, database);
         const labels = { db: database.path, replica: id, address };
         return found === undefined ? [] : [{ labels, value: found }];
-      }),
+      })
+    ),
   };
 }
 
@@ -184,13 +191,13 @@ export const METRICS: readonly MetricRow[] = [
     unit: "0/1",
     labels: ["db", "cause"],
     sentence: "1 for the kind of cause why not: failed, trouble, lag or not-live.",
-    samples: (d) => {
+    samples: perDatabase((d) => {
       const now = healthOfDatabase(d).cause;
       return CAUSES.map((cause) => ({
         labels: { db: d.path, cause },
         value: cause === now ? 1 : 0,
       }));
-    },
+    }),
   },
   one("litestream_live_txid", "gauge", "1", "Newest transaction here.", (d) => d.txid),
   one("litestream_live_page_count", "gauge", "pages", "Size of the database.", (d) => d.pageCount),
@@ -263,7 +270,7 @@ export const METRICS: readonly MetricRow[] = [
     unit: "s",
     labels: ["db", "le"],
     sentence: "How long the application's write lock was held past the hard limit.",
-    samples: writeLockSamples,
+    samples: perDatabase(writeLockSamples),
   },
 
   one(
@@ -389,6 +396,16 @@ export const METRICS: readonly MetricRow[] = [
     "Since its last report.",
     (r) => r.silentMs / 1000,
   ),
+
+  {
+    name: "litestream_live_processor_wait_seconds_total",
+    type: "counter",
+    unit: "s",
+    labels: [],
+    sentence: "Time in which the event loop was ready to run and did not get a processor.",
+    samples: ({ processorWaitMs: ms }) =>
+      ms === undefined ? [] : [{ labels: {}, value: ms / 1000 }],
+  },
 ];
 
 function writeLockSamples(database: DatabaseStatus): Sample[] {
@@ -423,7 +440,7 @@ export class Metrics {
           help: row.sentence,
           type: row.type,
           aggregator: "sum",
-          values: status().databases.flatMap((database) => row.samples(database)),
+          values: row.samples(status()),
         });
       // What the registry needs of a metric is its name and get(); values come from the status.
       this.#registry.registerMetric({ name: row.name, get } as unknown as PromMetric);

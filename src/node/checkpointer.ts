@@ -22,6 +22,7 @@ import { SLOT } from "../wal/wal_index.ts";
 import type { Counters } from "./counters.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import { lend, type Lender } from "./lending.ts";
+import { notEnded } from "./overdue.ts";
 import { lockHolders, READER_BYTES } from "./proc_locks.ts";
 
 /** After a pass that a reader's mark held up: twice as long each time, from the first to the last. */
@@ -115,9 +116,7 @@ export class Checkpointer {
     if (ms > STALL_MS && this.#lentAt !== undefined) {
       return `another process has been in a checkpoint for ${Math.round(ms / 1000)} s`;
     }
-    if (ms > STALL_MS) {
-      return `a checkpoint has not ended for ${Math.round(ms / 1000)} s: is the disk hanging?`;
-    }
+    if (ms > STALL_MS) return notEnded("a checkpoint", ms);
     const { since, last, rc } = this.#failing ?? { since: 0, last: 0, rc: 0 };
     if (last - since > STALL_MS && backfilled < mxFrame) {
       return `no checkpoint of the log succeeds, and it grows: SQLite code ${rc}`;

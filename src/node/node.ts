@@ -5,13 +5,14 @@
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
-import { watchdog } from "../sqlite/process.ts";
+import { processorWaitMs, watchdog } from "../sqlite/process.ts";
 import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
 import { type DatabaseOptions, DEFAULT_SELF_CHECK_BYTES, type NodeOptions } from "./options.ts";
 import { SelfChecks } from "./file_checks.ts";
 import type { NodeStatus } from "./status.ts";
 import { Pulse } from "./pulse.ts";
+import { Starved } from "./starved.ts";
 import { Waker } from "./waker.ts";
 
 /** A node whose event loop stands still for so long ends itself. */
@@ -43,6 +44,7 @@ export class Node {
   #databases: readonly Database[];
   readonly #running = new Map<Database, Running>();
   readonly #selfChecks: SelfChecks;
+  readonly #starved: Starved;
   #bug: (error: unknown) => void = () => {};
   #signal: AbortSignal | undefined;
 
@@ -54,6 +56,7 @@ export class Node {
     this.#pulse = new Pulse(env.clock, () => this.#tick(), () => this.#check());
     this.#waker = new Waker(() => new SqliteWatch(), env.log, () => this.#pulse.hurry());
     this.#selfChecks = new SelfChecks(options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES);
+    this.#starved = new Starved(env, processorWaitMs);
     this.#databases = options.databases.map((database) => this.#make(database));
   }
 
@@ -89,6 +92,7 @@ export class Node {
   }
 
   #check(): void {
+    this.#starved.look();
     for (const database of this.#databases) database.check();
     this.#selfChecks.step(this.#databases).catch((error) => this.#bug(error));
   }
@@ -167,10 +171,12 @@ export class Node {
   }
 
   status(): NodeStatus {
+    const waited = processorWaitMs();
     return {
       version: this.#version,
       pid: Deno.pid,
       uptimeMs: Math.round(this.#env.clock.monotonic() - this.#started),
+      ...(waited === undefined ? {} : { processorWaitMs: Math.round(waited) }),
       databases: this.#databases.map((database) => database.status()),
     };
   }

@@ -37,6 +37,12 @@ export class Overdue {
   trouble(): string | undefined {
     const ms = this.#clock.monotonic() - (this.#since ?? Infinity);
     if (ms <= OVERDUE_MS) return undefined;
-    return `${this.#what} has not ended for ${Math.round(ms / 1000)} s: is the disk hanging?`;
+    return notEnded(this.#what, ms);
   }
+}
+
+/** Both look the same from here; node/starved tells of the second. */
+export function notEnded(what: string, ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return `${what} has not ended for ${seconds} s: does the disk hang, or is there no processor for us?`;
 }

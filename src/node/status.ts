@@ -114,5 +114,7 @@ export interface NodeStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeMs: number;
+  /** Ready to run, and without a processor; absent where the system does not count it. */
+  readonly processorWaitMs?: number;
   readonly databases: readonly DatabaseStatus[];
 }

@@ -24,3 +24,17 @@ export function listening(port: number): () => boolean {
 export function watchdog(seconds: number): void {
   sqlite().live_watchdog(seconds);
 }
+
+/**
+ * How long this process's event loop was ready to run and did not get a processor, ms since its start;
+ * undefined where the system does not count it. Source: Documentation/scheduler/sched-stats, of the
+ * first thread, which is the event loop's.
+ */
+export function processorWaitMs(): number | undefined {
+  try {
+    const waited = Number(Deno.readTextFileSync("/proc/self/schedstat").split(" ")[1]);
+    return Number.isFinite(waited) ? waited / 1e6 : undefined;
+  } catch {
+    return undefined;
+  }
+}
