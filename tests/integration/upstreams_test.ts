@@ -11,6 +11,7 @@ import {
   replicaOf,
 } from "../support/replication.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
+import { Shim } from "../support/shim.ts";
 
 async function write(scope: Scope, path: string, count: number): Promise<void> {
   await using writer = await scope.app();
@@ -170,6 +171,46 @@ scopedTest(
     await leaf.healthy();
     line.set({ kind: "pass" });
     await assertSamePosition(primary, hub, { source: a, copy: b });
+    await assertSameContent(a, [b, c, d]);
+  },
+  { limitMs: 120_000 },
+);
+
+scopedTest(
+  "a list of upstreams: a hub that hears all and whose disk is full is left",
+  async (scope) => {
+    const shim = await Shim.make(scope, ["b"]);
+    const [a, c, d] = await Promise.all(
+      ["a", "c", "d"].map((name) => scope.path(`${name}/app.db`)),
+    ) as [string, string, string];
+    const b = `${shim.root}/b/app.db`;
+    await write(scope, a, 50);
+    const primary = await scope.start("a", primaryOf(a));
+    const hub = scope.node("b", replicaOf(b, primary, a));
+    hub.start({ env: shim.env({ recorded: false }) });
+    await hub.healthy();
+    const leaf = await scope.start("c", sharing(c, [`${hub.url}${b}`, `${primary.url}${a}`]));
+    const loyal = await scope.start("d", sharing(d, [`${hub.url}${b}`]));
+    assertEquals((await leaf.database()).upstream?.url, hub.url);
+    const rule = shim.rules.add({ path: `${b}-wal`, on: "write", failure: "ENOSPC", from: 1 });
+    try {
+      await write(scope, a, 20);
+      await leaf.until(
+        "follows the primary",
+        ({ upstream }) => upstream?.connected === true && upstream.url === primary.url,
+        { limitMs: 60_000 },
+      );
+      await assertSamePosition(primary, leaf, { source: a, copy: c });
+      await assertNoRepairs(leaf);
+      assertMatch(leaf.log.join("\n"), /is cut off from the primary/);
+      const { status, text } = await loyal.health();
+      assertEquals([status, JSON.parse(text).databases[0].cause], [503, "lag"], text);
+    } finally {
+      rule.end();
+    }
+    for (const [node, copy] of [[hub, b], [loyal, d]] as const) {
+      await assertSamePosition(primary, node, { source: a, copy });
+    }
     await assertSameContent(a, [b, c, d]);
   },
   { limitMs: 120_000 },
