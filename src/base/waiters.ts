@@ -6,32 +6,77 @@ import type { Clock } from "./env.ts";
 
 export class Waiters {
   readonly #clock: Clock;
-  readonly #waiting = new Set<() => void>();
+  readonly #all = new Set<Waiter>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
+  /** Who has joined, waiting just now or not. */
+  get size(): number {
+    return this.#all.size;
+  }
+
   wake(): void {
-    if (this.#waiting.size === 0) return;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const wake of waiting) wake();
+    for (const waiter of this.#all) waiter.wake();
+  }
+
+  /** For who waits again and again, until it is disposed of; `signal` ends every wait. */
+  join(signal: AbortSignal): Waiter {
+    const waiter = new Waiter(this.#clock, signal, () => this.#all.delete(waiter));
+    this.#all.add(waiter);
+    return waiter;
   }
 
   /** Resolves when woken, at time `due` (monotonic) or when `signal` aborts. */
-  wait(signal: AbortSignal, due: number): Promise<void> {
-    const ms = Math.max(0, due - this.#clock.monotonic());
-    return new Promise((resolve) => {
-      const finish = (): void => {
-        cancel();
-        signal.removeEventListener("abort", finish);
-        this.#waiting.delete(finish);
-        resolve();
-      };
-      const cancel = this.#clock.after(ms, finish);
-      signal.addEventListener("abort", finish, { once: true });
-      this.#waiting.add(finish);
+  async wait(signal: AbortSignal, due: number): Promise<void> {
+    using waiter = this.join(signal);
+    await waiter.wait(due);
+  }
+}
+
+/** Waits once at a time. Its timer outlives a wait: who is woken for each commit sets none. */
+export class Waiter implements Disposable {
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #left: () => void;
+  readonly #wake = (): void => this.wake();
+  #resolve: (() => void) | undefined;
+  /** When the timer fires, undefined without one. */
+  #due: number | undefined;
+  #cancel: () => void = () => {};
+
+  constructor(clock: Clock, signal: AbortSignal, left: () => void) {
+    this.#clock = clock;
+    this.#signal = signal;
+    this.#left = left;
+    signal.addEventListener("abort", this.#wake);
+  }
+
+  /** Resolves when woken from now on, at time `due` (monotonic) or when the signal aborts. */
+  wait(due: number): Promise<void> {
+    if (this.#signal.aborted) return Promise.resolve();
+    if (due !== this.#due) this.#arm(due);
+    return new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  wake(): void {
+    this.#resolve?.();
+    this.#resolve = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.#cancel();
+    this.#signal.removeEventListener("abort", this.#wake);
+    this.#left();
+  }
+
+  #arm(due: number): void {
+    this.#cancel();
+    this.#due = due;
+    this.#cancel = this.#clock.after(Math.max(0, due - this.#clock.monotonic()), () => {
+      this.#due = undefined;
+      this.wake();
     });
   }
 }

@@ -114,7 +114,8 @@ export class Checkpointer {
     const now = this.#env.clock.monotonic();
     const ms = now - (this.#lentAt ?? this.#startedAt ?? Infinity);
     if (ms > STALL_MS && this.#lentAt !== undefined) {
-      return `another process has been in a checkpoint for ${Math.round(ms / 1000)} s`;
+      return `others have had the checkpoint lock for ${Math.round(ms / 1000)} s: one is in a ` +
+        "checkpoint, or readers have every read mark";
     }
     if (ms > STALL_MS) return notEnded("a checkpoint", ms);
     const { since, last, rc } = this.#failing ?? { since: 0, last: 0, rc: 0 };

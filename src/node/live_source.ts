@@ -48,7 +48,6 @@ export class LiveSource implements ChangeSource {
   readonly #cache = new AnswerCache();
   readonly #waiters: Waiters;
   #ended: LiveError | undefined;
-  #streams = 0;
 
   constructor(database: LocalDatabase, env: Env) {
     this.#database = database;
@@ -58,7 +57,7 @@ export class LiveSource implements ChangeSource {
 
   /** Somebody is told of each commit. */
   get isFollowed(): boolean {
-    return this.#streams > 0;
+    return this.#waiters.size > 0;
   }
 
   /** There is something newer: wakes every stream. */
@@ -75,31 +74,27 @@ export class LiveSource implements ChangeSource {
   async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
     const database = this.#database;
     let at = this.#check(request);
-    this.#streams++;
-    try {
-      yield this.#hello();
-      let { wanted } = request;
-      const { clock } = this.#env;
-      let beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
-      while (!signal.aborted) {
-        if (this.#ended !== undefined) throw this.#ended;
-        const { position } = database;
-        if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
-        if (clock.monotonic() >= beat) { // of the history that hello told: after the two checks
-          yield this.#heartbeat(at);
-          beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
-          continue;
-        }
-        if (at === undefined || wanted !== undefined || position.txid > at.txid) {
-          if (at !== undefined) yield* this.#delay(at, signal);
-          if (at !== undefined && wanted === undefined) at = yield* this.#newer(at, request);
-          else at = yield* this.#rounds(at, wanted, request);
-          wanted = undefined;
-          request.taken?.(at);
-        } else await this.#waiters.wait(signal, beat);
+    using waiter = this.#waiters.join(signal);
+    yield this.#hello();
+    let { wanted } = request;
+    const { clock } = this.#env;
+    let beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
+    while (!signal.aborted) {
+      if (this.#ended !== undefined) throw this.#ended;
+      const { position } = database;
+      if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
+      if (clock.monotonic() >= beat) { // of the history that hello told: after the two checks
+        yield this.#heartbeat(at);
+        beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
+        continue;
       }
-    } finally {
-      this.#streams--;
+      if (at === undefined || wanted !== undefined || position.txid > at.txid) {
+        if (at !== undefined) yield* this.#delay(at, signal);
+        if (at !== undefined && wanted === undefined) at = yield* this.#newer(at, request);
+        else at = yield* this.#rounds(at, wanted, request);
+        wanted = undefined;
+        request.taken?.(at);
+      } else await waiter.wait(beat);
     }
   }
 
