@@ -23,6 +23,16 @@ scopedTest("/metrics of a pair has all that the Grafana dashboard and the alerts
     answers.flatMap(({ text }) => text.split("\n"))
       .flatMap((line) => line.match(/^(\w+)(?:\{.*\})? \S+$/)?.[1] ?? []),
   );
+  const ofProcess = [
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+  ];
+  assertEquals(
+    ofProcess.filter((name) => !samples.has(name)),
+    [],
+    "and what describes the process",
+  );
   for (const file of ["docs/grafana.json", "docs/alerts.yml"]) {
     const asked = (await Deno.readTextFile(`${ROOT}${file}`)).matchAll(/\blitestream_\w+/g);
     const names = new Set([...asked].map(([name]) => name));
