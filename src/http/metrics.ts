@@ -448,8 +448,12 @@ const OF_THE_PROCESS: readonly ((registry: Registry) => void)[] = [
 export class Metrics {
   readonly #registry = new Registry();
   readonly contentType: string = this.#registry.contentType;
+  readonly #status: () => NodeStatus;
+  /** As of the scrape: one status for all rows. */
+  #now: NodeStatus | undefined;
 
   constructor(status: () => NodeStatus) {
+    this.#status = status;
     for (const collect of OF_THE_PROCESS) collect(this.#registry);
     for (const row of METRICS) {
       const get = (): Promise<unknown> =>
@@ -458,7 +462,7 @@ export class Metrics {
           help: row.sentence,
           type: row.type,
           aggregator: "sum",
-          values: row.samples(status()),
+          values: this.#now === undefined ? [] : row.samples(this.#now),
         });
       // What the registry needs of a metric is its name and get(); values come from the status.
       this.#registry.registerMetric({ name: row.name, get } as unknown as PromMetric);
@@ -466,6 +470,7 @@ export class Metrics {
   }
 
   async text(): Promise<string> {
+    this.#now = this.#status();
     return await this.#registry.metrics();
   }
 }
