@@ -1,7 +1,6 @@
 /**
- * What a file system can do: those on which SQLite's locks and shared memory may not work, where a WAL
- * database is damaged sooner or later; replacing a file without waiting for the disk. May import:
- * base/.
+ * File systems on which SQLite's locks and shared memory may not work: a WAL database there is damaged
+ * sooner or later. May import: base/.
  * @module
  */
 import { cString, sqlite } from "./library.ts";
@@ -33,13 +32,4 @@ export function unsafeName(type: number): string | undefined {
 /** The name of the unsafe file system that holds `path`; undefined if it is a local one. */
 export function unsafeFilesystem(path: string): string | undefined {
   return unsafeName(Number(sqlite().live_fs_type(cString(path))));
-}
-
-/**
- * Renames the new file `from` over `path`. Who opens `path` finds the old file or the new one; a power
- * cut may leave neither's content, which is what makes it fast: 0.05 ms instead of 0.3.
- * @throws {Error} as Deno.renameSync does
- */
-export function replaceFile(from: string, path: string): void {
-  if (sqlite().live_swap(cString(from), cString(path)) !== 0) Deno.renameSync(from, path);
 }

@@ -57,7 +57,6 @@ const SYMBOLS = {
   live_fs_type: { parameters: ["buffer" /* path */], result: "i64" },
   live_inode: { parameters: ["buffer" /* path */], result: "i64" },
   live_changed: { parameters: ["buffer" /* path */], result: "i64" },
-  live_swap: { parameters: ["buffer", "buffer"], result: "i32" }, // from, path
   live_listener: { parameters: ["i32" /* port */], result: "i32" },
   live_listens: { parameters: ["i32", "i32"], result: "i32" }, // fd, port
   live_watchdog: { parameters: ["i32" /* seconds */], result: "i32" },

@@ -4,7 +4,7 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_listener(), live_fs_type(), live_inode(), live_changed(), live_swap(), live_watchdog()
+**   live_listener(), live_fs_type(), live_inode(), live_changed(), live_watchdog()
 **                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
@@ -14,13 +14,11 @@
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #define LIVE_API __attribute__((visibility("default")))
 #define LIVE_CKPT 1    /* WAL_CKPT_LOCK */
 #define LIVE_RECOVER 2 /* WAL_RECOVER_LOCK */
-#define LIVE_EXCHANGE 2 /* RENAME_EXCHANGE, which no glibc before 2.28 has */
 
 /*
 ** xShmLock of the worker. The control connection of this process holds CKPT shared for good: a POSIX
@@ -159,18 +157,6 @@ LIVE_API sqlite3_int64 live_changed(const char *path){
   struct stat s;
   if( stat(path, &s) ) return 0;
   return (sqlite3_int64)s.st_ctim.tv_sec*1000000000 + s.st_ctim.tv_nsec;
-}
-
-/*
-** Gives `path` the content of the new file `from`, whose name is gone then; what was there is unlinked.
-** As a rename over it, but the names are exchanged: file systems make a rename over a file durable
-** (ext4, btrfs: they allocate the new file's blocks and begin to write), which is slow. 0, or -1 where
-** that cannot be done: no file at path, a file system without it.
-*/
-LIVE_API int live_swap(const char *from, const char *path){
-  if( syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, path, LIVE_EXCHANGE) ) return -1;
-  unlink(from); /* what stays has the wrong name only, and is the next to be written over */
-  return 0;
 }
 
 /*

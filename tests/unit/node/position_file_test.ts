@@ -1,11 +1,8 @@
 import { type Epoch, type Position, txid } from "../../../src/base/types.ts";
 import { PositionFile } from "../../../src/node/position_file.ts";
-import { sqlite } from "../../../src/sqlite/library.ts";
 import { assert, assertEquals } from "../../support/assert.ts";
 import { type FakeEnv, fakeEnv } from "../../support/fake_env.ts";
 import { inFolder } from "../../support/fixtures_sqlite.ts";
-
-sqlite(); // loaded once, for the life of the process
 
 const EPOCH = "00000000000000e1" as Epoch;
 const at = (id: number): Position => ({ epoch: EPOCH, txid: txid(id) });

@@ -1,6 +1,6 @@
-import { replaceFile, unsafeFilesystem, unsafeName } from "../../../src/sqlite/filesystem.ts";
+import { unsafeFilesystem, unsafeName } from "../../../src/sqlite/filesystem.ts";
 import { sqlite } from "../../../src/sqlite/library.ts";
-import { assertEquals, assertThrows } from "../../support/assert.ts";
+import { assertEquals } from "../../support/assert.ts";
 
 sqlite(); // loaded once, for the life of the process
 
@@ -26,25 +26,5 @@ Deno.test("unsafeFilesystem() lets a temporary directory pass, and what cannot b
     assertEquals(unsafeFilesystem(`${folder}/absent`), undefined);
   } finally {
     await Deno.remove(folder);
-  }
-});
-
-Deno.test("replaceFile() leaves one name with the new content, and what is open as it was", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "litestream-live-unit-" });
-  const path = `${folder}/file`;
-  try {
-    for (const text of ["first", "second", "third"]) { // the first has nothing to replace
-      using before = text === "first" ? undefined : await Deno.open(path);
-      await Deno.writeTextFile(`${path}.new`, text);
-      replaceFile(`${path}.new`, path);
-      const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
-      assertEquals([await Deno.readTextFile(path), names], [text, ["file"]]);
-      const old = before && await new Response(before.readable).text();
-      assertEquals(old, { second: "first", third: "second" }[text]);
-    }
-    assertThrows(() => replaceFile(`${path}.new`, path), /No such file/);
-    assertEquals(await Deno.readTextFile(path), "third");
-  } finally {
-    await Deno.remove(folder, { recursive: true });
   }
 });
