@@ -58,7 +58,9 @@ const REPORT_LIMIT_MS = 3000;
 /** Of an error's text; what comes after it is not read. */
 const MAX_ERROR_BYTES = 2000;
 /** Of a body at once: a heartbeat's, and what a long answer needs. */
-const READ_BYTES = { first: 4096, most: 65536, patience: 4 } as const;
+const READ_BYTES = { first: 4096, most: 65536 } as const;
+/** A buffer is given up when so many reads in a row filled little of it. */
+const SMALL_READS = 4;
 /** For `auto`: requests that are timed, and the round trip from which a machine is far. */
 const PROBES = 3;
 const PROBE_LIMIT_MS = 2000;
@@ -315,7 +317,7 @@ export class HttpSource implements ChangeSource, Reporter {
 function bufferAfter({ length, buffer }: Bytes, small: number): ArrayBuffer {
   const { byteLength } = buffer;
   if (length === byteLength && length < READ_BYTES.most) return new ArrayBuffer(4 * length);
-  const wasted = byteLength > READ_BYTES.first && small >= READ_BYTES.patience;
+  const wasted = byteLength > READ_BYTES.first && small >= SMALL_READS;
   return wasted ? new ArrayBuffer(READ_BYTES.first) : buffer;
 }
 

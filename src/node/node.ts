@@ -171,12 +171,12 @@ export class Node {
   }
 
   status(): NodeStatus {
-    const waited = processorWaitMs();
+    const { waitedMs } = this.#starved;
     return {
       version: this.#version,
       pid: Deno.pid,
       uptimeMs: Math.round(this.#env.clock.monotonic() - this.#started),
-      ...(waited === undefined ? {} : { processorWaitMs: Math.round(waited) }),
+      ...(waitedMs === undefined ? {} : { processorWaitMs: Math.round(waitedMs) }),
       databases: this.#databases.map((database) => database.status()),
     };
   }

@@ -8,27 +8,33 @@
  */
 import type { Env } from "../base/env.ts";
 
-/** Between two looks; the share is that of the last few of them. */
+/** The share is that of the time since so many looks ago. */
 const LOOKS = 5;
 /** Measured: up to 0.31 beside four busy programs on two cores, 0.7 to 1 where nothing gets done. */
 const STARVED = 0.7;
 
 export class Starved {
   readonly #env: Env;
-  readonly #waitedMs: () => number | undefined;
+  readonly #ask: () => number | undefined;
   /** The newest last: when, and how much had been waited by then, ms. */
   #looks: (readonly [at: number, waited: number])[] = [];
   #since: number | undefined;
 
-  /** `waitedMs`: for a processor, in all; undefined where the system does not count it. */
-  constructor(env: Env, waitedMs: () => number | undefined) {
+  /** `ask`: how long a processor was waited for, in all; undefined where the system does not count it. */
+  constructor(env: Env, ask: () => number | undefined) {
     this.#env = env;
-    this.#waitedMs = waitedMs;
+    this.#ask = ask;
+    this.look();
+  }
+
+  /** As of the last look, ms; undefined where the system does not count it. */
+  get waitedMs(): number | undefined {
+    return this.#looks.at(-1)?.[1];
   }
 
   /** Once a second. */
   look(): void {
-    const waited = this.#waitedMs();
+    const waited = this.#ask();
     if (waited === undefined) return;
     const now = this.#env.clock.monotonic();
     this.#looks = [...this.#looks.slice(-LOOKS), [now, waited]];

@@ -114,7 +114,7 @@ export interface NodeStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeMs: number;
-  /** Ready to run, and without a processor; absent where the system does not count it. */
+  /** Ready to run and without a processor, as of the last second; absent if the system does not count. */
   readonly processorWaitMs?: number;
   readonly databases: readonly DatabaseStatus[];
 }

@@ -46,6 +46,24 @@ function sharing(path: string, url: readonly string[]): NodeConfig {
   return { dbs: [{ path, upstream: { url } }] };
 }
 
+/** It has left a hub that is cut off, and has lost nothing by it. */
+async function assertLeftFor(
+  primary: LiveNode,
+  leaf: LiveNode,
+  paths: { readonly source: string; readonly copy: string },
+): Promise<void> {
+  await leaf.until(
+    "follows the primary",
+    ({ upstream }) => upstream?.connected === true && upstream.url === primary.url,
+    { limitMs: 40_000 },
+  );
+  await assertSamePosition(primary, leaf, paths);
+  await assertNoRepairs(leaf);
+  assertEquals((await leaf.database()).counters.firstCopies, 1, "by delta since");
+  assertMatch(leaf.log.join("\n"), /is cut off from the primary/);
+  await leaf.healthy();
+}
+
 scopedTest("a list of upstreams: who is promoted is followed without a word", async (scope) => {
   const [a, b, c] = await cluster(scope);
   await write(scope, a.path, 50);
@@ -159,16 +177,7 @@ scopedTest(
     assertEquals((await leaf.database()).upstream?.url, hub.url);
     line.set({ kind: "hole" });
     await write(scope, a, 20);
-    await leaf.until(
-      "follows the primary",
-      ({ upstream }) => upstream?.connected === true && upstream.url === primary.url,
-      { limitMs: 40_000 },
-    );
-    await assertSamePosition(primary, leaf, { source: a, copy: c });
-    await assertNoRepairs(leaf);
-    assertEquals((await leaf.database()).counters.firstCopies, 1, "by delta since");
-    assertMatch(leaf.log.join("\n"), /is cut off from the primary/);
-    await leaf.healthy();
+    await assertLeftFor(primary, leaf, { source: a, copy: c });
     line.set({ kind: "pass" });
     await assertSamePosition(primary, hub, { source: a, copy: b });
     await assertSameContent(a, [b, c, d]);
@@ -195,14 +204,7 @@ scopedTest(
     const rule = shim.rules.add({ path: `${b}-wal`, on: "write", failure: "ENOSPC", from: 1 });
     try {
       await write(scope, a, 20);
-      await leaf.until(
-        "follows the primary",
-        ({ upstream }) => upstream?.connected === true && upstream.url === primary.url,
-        { limitMs: 60_000 },
-      );
-      await assertSamePosition(primary, leaf, { source: a, copy: c });
-      await assertNoRepairs(leaf);
-      assertMatch(leaf.log.join("\n"), /is cut off from the primary/);
+      await assertLeftFor(primary, leaf, { source: a, copy: c });
       const { status, text } = await loyal.health();
       assertEquals([status, JSON.parse(text).databases[0].cause], [503, "lag"], text);
     } finally {

@@ -9,11 +9,12 @@ async function lines(shares: readonly (number | undefined)[]): Promise<readonly 
   let waited = 12_345; // it has run for a while
   let share: number | undefined = 0;
   const starved = new Starved(env, () => share === undefined ? undefined : waited);
-  starved.look();
   for (share of shares) {
     await env.clock.advance(1000);
     waited += 1000 * (share ?? 0);
+    const before = starved.waitedMs;
     starved.look();
+    assertEquals(starved.waitedMs, share === undefined ? before : waited);
   }
   return env.lines;
 }
