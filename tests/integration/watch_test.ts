@@ -3,7 +3,7 @@ import { sqlite } from "../../src/sqlite/library.ts";
 import { SqliteWatch } from "../../src/sqlite/watch.ts";
 import type { App } from "../support/app.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import { sleep } from "../support/process.ts";
+import { sleep, within } from "../support/process.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
 
 // The native half alone, in this process: no node runs here. Writers are other processes.
@@ -41,7 +41,13 @@ class Told {
   }
 
   async more(id: number, than: number): Promise<void> {
-    while (this.of(id) <= than) await this.#news.promise;
+    while (this.of(id) <= than) {
+      await within(
+        10_000,
+        this.#news.promise,
+        () => `database ${id}, told ${this.of(id)} times, is not told again`,
+      );
+    }
   }
 
   async end(): Promise<void> {
@@ -107,7 +113,7 @@ scopedTest("a large one is told by the megabyte before, and not once it rests", 
   await sleep(300);
   assertEquals(told.of(id), times, "nothing is written any more");
   await app.exec("ROLLBACK", "INSERT INTO t VALUES('a commit')");
-  await told.more(id, told.of(id));
+  await told.more(id, times);
   await told.end();
   connection.close();
 });
