@@ -154,9 +154,8 @@ export class DatabaseHandle {
 
   /** True if the path or its -wal now names another file than the one that is open. */
   moved(): boolean {
-    if (this.#closed) return true;
     // Not by Deno.stat: this is asked each second for each database.
-    return this.#control.hasMoved() || sqlite().live_inode(this.#walPath) !== this.#walInode;
+    return this.#closed || this.database.moved(this.#walPath, this.#walInode);
   }
 
   /** When the database file was last changed in any way (ctime), ns since 1970. */

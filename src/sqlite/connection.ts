@@ -12,7 +12,7 @@ import { LiveError } from "../base/errors.ts";
 import { cString, RC, type Sqlite, sqlite, sqliteError, textAt } from "./library.ts";
 
 const OPEN = { readwrite: 0x2, create: 0x4 };
-const FCNTL = { persistWal: 10, hasMoved: 20 };
+const FCNTL = { persistWal: 10 };
 const DBCONFIG_NO_CKPT_ON_CLOSE = 1006;
 const MAIN = cString("main");
 
@@ -117,13 +117,6 @@ export class Connection {
   becomeWorker(): void {
     const rc = this.#sqlite.live_worker(this.handle);
     if (rc !== RC.ok) throw sqliteError(rc, `Cannot set up the worker of "${this.path}"`);
-  }
-
-  /** True once the file at the path is another one, or gone. */
-  hasMoved(): boolean {
-    const out = new Int32Array(1);
-    this.#sqlite.sqlite3_file_control(this.handle, MAIN, FCNTL.hasMoved, out);
-    return out[0] !== 0;
   }
 
   /** Only when the file is given up (moved, replaced): a node that ends just exits. */

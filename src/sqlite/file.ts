@@ -53,6 +53,11 @@ export class SqliteFile implements ByteFile {
     }
   }
 
+  /** True if its path or that of its WAL, `wal`, names another file now than this, or than `inode`. */
+  moved(wal: Uint8Array<ArrayBuffer>, inode: bigint): boolean {
+    return this.#sqlite.live_moved(this.#file, wal, inode) !== 0;
+  }
+
   async sync(): Promise<void> {
     const work = this.#sqlite.live_sync(this.#file);
     this.#syncing = work;

@@ -4,7 +4,8 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_listener(), live_fs_type(), live_inode(), live_changed(), live_watchdog()
+**   live_listener(), live_fs_type(), live_inode(), live_moved(), live_changed(),
+**   live_watchdog()
 **                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
@@ -150,6 +151,16 @@ LIVE_API sqlite3_int64 live_fs_type(const char *path){
 LIVE_API sqlite3_int64 live_inode(const char *path){
   struct stat s;
   return stat(path, &s) ? 0 : (sqlite3_int64)s.st_ino;
+}
+
+/*
+** True if the path of the database, or `wal`, now names another file than the one that `f` is, or than
+** `inode`; also if there is none. Each second for each database: so this is one call.
+*/
+LIVE_API int live_moved(sqlite3_file *f, const char *wal, sqlite3_int64 inode){
+  int moved = 1;
+  f->pMethods->xFileControl(f, SQLITE_FCNTL_HAS_MOVED, &moved);
+  return moved || live_inode(wal)!=inode;
 }
 
 /* When the file was last changed in any way (ctime), ns since 1970; 0 if there is none. */
