@@ -88,13 +88,17 @@ export interface Commit {
   readonly sent: number;
 }
 
-export interface Heartbeat {
-  readonly type: "heartbeat";
+/** Where the sender's database is. */
+export interface Beat {
   readonly epoch: Epoch;
   readonly txid: Txid;
   readonly hash: Words;
   /** Since the sender was last known to be current itself, ms; 0 of a primary. */
   readonly staleMs: number;
+}
+
+export interface Heartbeat extends Beat {
+  readonly type: "heartbeat";
   /** Of this stream: the answers sent so far lead to here, so a record that was lost shows. */
   readonly sent: Txid;
 }

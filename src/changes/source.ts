@@ -7,6 +7,7 @@
 import type { Bytes, Words } from "../base/bytes.ts";
 import type { Lineage } from "../base/lineage.ts";
 import type { Epoch, Position, Txid } from "../base/types.ts";
+import type { Beat } from "./records.ts";
 import type { Above, Branch } from "./tree.ts";
 
 export interface ChangesRequest {
@@ -22,6 +23,11 @@ export interface ChangesRequest {
   readonly taken?: (position: Position) => void;
   /** Called when so many bytes are kept in memory until the asker has taken them; `pieces` names them. */
   readonly holds?: (pieces: object, bytes: number) => void;
+  /**
+   * When the asker was last told beside the stream where the source is (monotonic), -Infinity if never:
+   * it needs no heartbeat for a while then.
+   */
+  readonly toldAt?: () => number;
 }
 
 export interface HashesRequest {
@@ -44,7 +50,7 @@ export interface ChangeSource {
   /**
    * Yields a hello record, then waits until newer than `since` and yields all that is newer as ONE
    * transaction (begin, pages, commit), then the same again from there, with a heartbeat each second
-   * in between; ends only by `signal`. The next answer begins when the last byte of this one has
+   * in between, fewer for who is told beside the stream; ends only by `signal`. The next answer begins when the last byte of this one has
    * been taken: a slow asker gets fewer, larger answers and costs no memory.
    *
    * A local database never writes a yielded buffer again: it may be shared with other askers. Another
@@ -70,8 +76,11 @@ export interface ChangeSource {
   /** Yields a hello record, then hashes records. @throws {LiveError} "not_ready". */
   hashes(request: HashesRequest, signal: AbortSignal): AsyncIterable<Bytes>;
 
-  /** Tells how far the asker is; never throws, a lost report is followed by the next one. */
-  report(report: Report, signal: AbortSignal): Promise<void>;
+  /**
+   * Tells how far the asker is, and may return where the source is: then its stream is there, and may
+   * have no heartbeats. Never throws, a lost report is followed by the next one.
+   */
+  report(report: Report, signal: AbortSignal): Promise<Beat | undefined>;
 
   /**
    * Tells who follows the asker, and returns who is above the other side, nearest first; never throws.

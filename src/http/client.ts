@@ -12,7 +12,7 @@ import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import { formatAncestors, type Lineage } from "../base/lineage.ts";
 import { formatPosition, isId } from "../base/types.ts";
 import type { Compression } from "../node/options.ts";
-import { PROTOCOL_VERSION } from "../changes/records.ts";
+import { type Beat, PROTOCOL_VERSION } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
 import {
   type Above,
@@ -24,7 +24,16 @@ import {
 import { COMPRESSION_HEADER, decompressed } from "./compression.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
-import { formatReport, formatReports, MAX_CHAINS_BYTES, type Told } from "./report.ts";
+import {
+  type Answer,
+  formatReport,
+  formatReports,
+  MAX_ANSWERS_BYTES,
+  parseAnswers,
+  type Telling,
+  telling,
+  type Told,
+} from "./report.ts";
 import type { Reporter, Reports } from "./reports.ts";
 import { explainTls, type Settings } from "./tls.ts";
 
@@ -141,14 +150,18 @@ export class HttpSource implements ChangeSource, Reporter {
     yield* this.#body(response, limit.signal);
   }
 
-  async report(report: Report, signal: AbortSignal): Promise<void> {
+  async report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
     const told = { path: this.#options.path, replica: this.#replica, report };
     const { access, reports } = this.#options;
-    if (access === undefined || reports === undefined) return await this.reportAlone(told, signal);
+    if (access === undefined || reports === undefined) {
+      await this.reportAlone(told, signal);
+      return undefined;
+    }
     try {
-      return await reports.send(access(), this, told, signal);
+      return await reports.send(access(), this, telling(told), signal);
     } catch (error) {
       this.#notTaken(error);
+      return undefined;
     }
   }
 
@@ -164,12 +177,13 @@ export class HttpSource implements ChangeSource, Reporter {
     }
   }
 
-  async reportTogether(told: readonly Told[]): Promise<readonly string[] | undefined> {
+  async reportTogether(told: readonly Telling[]): Promise<readonly Answer[] | undefined> {
     using limit = new Stop(NEVER, { clock: this.#env.clock, ms: REPORT_LIMIT_MS });
     const body = new TextEncoder().encode(formatReports(told));
     try {
-      const response = await this.#fetch(ENDPOINTS.reports.path, {}, body, limit.signal);
-      return parseChains(await beginningOf(response, MAX_CHAINS_BYTES));
+      const query = { beats: "1" };
+      const response = await this.#fetch(ENDPOINTS.reports.path, query, body, limit.signal);
+      return parseAnswers(await beginningOf(response, MAX_ANSWERS_BYTES));
     } catch (error) {
       this.#notTaken(error);
       const { status } = error instanceof LiveError ? error.context : {};
@@ -337,15 +351,6 @@ async function beginningOf(response: Response, most = MAX_ERROR_BYTES): Promise<
   } catch { /* what came will do */ }
   await reader?.cancel().catch(() => {}); // it has failed already
   return new TextDecoder().decode(bytes.subarray(0, length));
-}
-
-/** @throws {LiveError} "upstream". */
-function parseChains(text: string): string[] {
-  try {
-    const chains: unknown = JSON.parse(text);
-    if (Array.isArray(chains)) return chains.map(String);
-  } catch { /* below */ }
-  throw new LiveError("upstream", "The answer to reports is no list");
 }
 
 function parseChain(text: string | null): string[] {

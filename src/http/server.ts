@@ -36,6 +36,7 @@ import { demotedJson, promotedJson } from "./promote.ts";
 import { parseRanges, RunsDecoder } from "./ranges.ts";
 import {
   aboveOf,
+  formatAnswers,
   MAX_REPORT_BYTES,
   MAX_REPORTS_BYTES,
   parseReport,
@@ -286,6 +287,7 @@ export class Server {
         if (replica !== undefined) downstreams.sent(replica, epoch, txid);
       },
       holds: (pieces, bytes) => this.#guests.holds(reader, pieces, bytes),
+      ...(replica === undefined ? {} : { toldAt: () => downstreams.toldAt(replica) }),
     };
     const gone = replica === undefined
       ? () => {}
@@ -380,7 +382,9 @@ export class Server {
 
   async #reports(c: Request): Promise<Response> {
     checkProtocol(c);
-    return json(takeReports(await this.#text(c, MAX_REPORTS_BYTES), this.#node.databases));
+    const beats = c.req.query("beats") === "1";
+    const text = await this.#text(c, MAX_REPORTS_BYTES);
+    return jsonOf(formatAnswers(takeReports(text, this.#node.databases, beats), beats));
   }
 
   async #tree(c: Request): Promise<Response> {
@@ -470,8 +474,12 @@ function replicaOf(c: Request): string {
 }
 
 function json(value: unknown, status = 200): Response {
+  return jsonOf(JSON.stringify(value), status);
+}
+
+function jsonOf(text: string, status = 200): Response {
   const headers = { "content-type": "application/json" };
-  return new Response(`${JSON.stringify(value)}\n`, { status, headers });
+  return new Response(`${text}\n`, { status, headers });
 }
 
 function errorResponse(code: LiveError["code"], message: string): Response {

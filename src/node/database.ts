@@ -11,13 +11,13 @@ import { codeOf, type ErrorCode, LiveError, messageOf } from "../base/errors.ts"
 import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, formatPosition, type Position } from "../base/types.ts";
 import { Waiters } from "../base/waiters.ts";
+import type { Beat } from "../changes/records.ts";
 import type { ChangeSource } from "../changes/source.ts";
 import { Chain } from "./chain.ts";
 import { Counters } from "./counters.ts";
 import { Downstreams } from "./downstreams.ts";
 import { demote, type Demoted, type Peer } from "./demotion.ts";
 import { HistoryFile } from "./history_file.ts";
-import type { LiveSource } from "./live_source.ts";
 import { openPrimary, takeOver } from "./open_primary.ts";
 import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import type { Primary } from "./primary.ts";
@@ -363,7 +363,7 @@ export class Database implements Waited {
   /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve, "guard". */
   served(): Served {
     if (this.#standing.refusal !== undefined) throw this.#standing.refusal;
-    const source: LiveSource | undefined = this.#primary?.source ?? this.#replica?.source;
+    const source = this.#primary?.source ?? this.#replica?.source;
     const position = this.#primary?.position ?? this.#replica?.position;
     const pageCount = this.#primary?.index.pageCount ?? this.#replica?.opened?.index.pageCount;
     const { downstreams, counters } = this;
@@ -371,6 +371,12 @@ export class Database implements Waited {
       return { source, position, pageCount, downstreams, counters };
     }
     throw this.#notReady();
+  }
+
+  /** Where this database is, for a replica that has a stream: it needs no heartbeat for a while then. */
+  beat(replica: string): Beat | undefined {
+    if (this.#standing.refusal !== undefined || !this.downstreams.tell(replica)) return undefined;
+    return (this.#primary?.source ?? this.#replica?.source)?.beat();
   }
 
   #notReady(): LiveError {

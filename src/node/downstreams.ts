@@ -27,6 +27,8 @@ interface Downstream {
   applied: Txid;
   lagMs: number | undefined;
   lastSeen: number;
+  /** When it was last told beside its stream where this database is. */
+  beatAt: number;
   /** Its own replicas, and when it told of them. */
   branches: readonly Branch[];
   toldAt: number;
@@ -74,6 +76,19 @@ export class Downstreams {
     this.#moved();
   }
 
+  /** It is told beside its stream where this database is. False: there is no stream to it. */
+  tell(id: string): boolean {
+    const entry = this.#all.get(id);
+    if (entry === undefined || entry.streams === 0) return false;
+    entry.beatAt = this.#env.clock.monotonic();
+    return true;
+  }
+
+  /** When tell() was called last (monotonic), -Infinity if never. */
+  toldAt(id: string): number {
+    return this.#all.get(id)?.beatAt ?? -Infinity;
+  }
+
   /** Who follows replica `id`, as it says. */
   branches(id: string, branches: readonly Branch[]): void {
     const entry = this.#all.get(id);
@@ -119,6 +134,7 @@ export class Downstreams {
       applied: zero,
       lagMs: undefined,
       lastSeen,
+      beatAt: -Infinity,
       branches: [],
       toldAt: lastSeen,
     };

@@ -2,15 +2,16 @@
  * One connection to an upstream: its records go into a target, until it ends. May import: base/,
  * wal/format, changes/, node/target.
  *
- * An upstream that sends no byte for 3 s is given up: heartbeats come each second.
+ * An upstream that sends no byte for 3 s is given up: heartbeats come each second, or what they tell
+ * comes beside the stream.
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
 import { type Env, Stop } from "../base/env.ts";
 import { type ErrorCode, LiveError } from "../base/errors.ts";
-import { type Txid, ZERO_TXID } from "../base/types.ts";
+import { type Epoch, type Txid, ZERO_TXID } from "../base/types.ts";
 import { decode } from "../changes/decoder.ts";
-import type { Begin, Commit, ErrorRecord, Heartbeat, Hello, Record } from "../changes/records.ts";
+import type { Beat, Begin, Commit, ErrorRecord, Hello, Record } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest } from "../changes/source.ts";
 import { isPageSize } from "../wal/format.ts";
 import type { Target } from "./target.ts";
@@ -22,9 +23,16 @@ const OWN_WORK_MS = 500;
 const COPIES_A_PAGE = 32;
 const COPIES_FREE = 262_144;
 
+/**
+ * What the upstream says beside the stream, in answer to a report that was sent at `askedAt` (monotonic):
+ * a heartbeat that needs no bytes of the stream.
+ */
+export type Beside = (beat: Beat, askedAt: number) => void;
+
 /** What the follower of a stream learns on the way; each is called before the next record is read. */
 export interface FollowEvents {
-  hello(hello: Hello): void;
+  /** `beside` takes what is said beside this stream, until the connection ends. */
+  hello(hello: Hello, beside: Beside): void;
   begin(begin: Begin): void;
   /** Bytes of the stream, as they come. */
   bytes(count: number): void;
@@ -32,7 +40,8 @@ export interface FollowEvents {
   received(commit: Commit): void;
   /** True ends the connection: the target is done. */
   applied(commit: Commit): boolean;
-  heartbeat(beat: Heartbeat): void;
+  /** Between two answers. `asOf`: it was so then, or later (monotonic); absent: now. */
+  heartbeat(beat: Beat, asOf?: number): void;
 }
 
 /**
@@ -52,15 +61,30 @@ export async function followOnce(
   using connection = new Stop(signal);
   const silence = new SilenceGuard(env, () => connection.abort());
   const grammar = new Grammar(request.since?.txid ?? ZERO_TXID);
+  /** An answer comes, or is applied: it tells more than what is said beside it. */
+  let busy = request.wanted !== undefined;
+  let refuted: unknown;
+  const beside: Beside = (beat, askedAt) => {
+    if (busy || connection.signal.aborted || beat.epoch !== grammar.epoch) return;
+    try {
+      events.heartbeat(beat, askedAt);
+      // Of something newer the stream itself must tell.
+      if (beat.txid <= grammar.at) silence.heard(askedAt);
+    } catch (error) {
+      refuted = error;
+      connection.abort();
+    }
+  };
   try {
     const chunks = silence.watch(source.changes(request, connection.signal), events);
     for await (const record of decode(chunks)) {
       grammar.accept(record);
       switch (record.type) {
         case "hello":
-          events.hello(record);
+          events.hello(record, beside);
           break;
         case "begin":
+          busy = true;
           events.begin(record);
           await target.begin(record);
           break;
@@ -71,6 +95,7 @@ export async function followOnce(
           events.received(record);
           await target.commit(record);
           if (events.applied(record)) return;
+          busy = false;
           break;
         case "heartbeat":
           events.heartbeat(record);
@@ -81,18 +106,19 @@ export async function followOnce(
           throw new LiveError("upstream", "Broken stream: hashes among changes");
       }
     }
-    if (!signal.aborted && !silence.fired) {
+    if (!connection.signal.aborted) {
       throw new LiveError("upstream", "The upstream closed the connection");
     }
   } catch (error) {
     target.abort();
     if (silence.fired) throw silent();
-    throw error;
+    throw refuted ?? error;
   } finally {
     silence.stop();
     connection.abort();
   }
   if (silence.fired) throw silent();
+  if (refuted !== undefined) throw refuted;
 }
 
 /** What may follow what, so that a target is never given what it cannot make sense of. */
@@ -108,6 +134,13 @@ class Grammar {
 
   constructor(at: Txid) {
     this.#at = at;
+  }
+
+  get at(): Txid {
+    return this.#at;
+  }
+  get epoch(): Epoch | undefined {
+    return this.#hello?.epoch;
   }
 
   /** @throws {LiveError} "upstream". */
@@ -178,6 +211,11 @@ class SilenceGuard {
     this.#onSilence = onSilence;
     this.#last = env.clock.monotonic();
     this.#arm();
+  }
+
+  /** It was there at this time (monotonic). */
+  heard(at: number): void {
+    this.#last = Math.max(this.#last, at);
   }
 
   async *watch(

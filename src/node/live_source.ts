@@ -20,12 +20,18 @@ import {
 } from "../base/types.ts";
 import { Waiters } from "../base/waiters.ts";
 import { AnswerCache, answerRounds, type AnswerSource, snapshotAnswer } from "../changes/answer.ts";
-import { encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
+import { type Beat, encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest } from "../changes/source.ts";
 import type { Counters } from "./counters.ts";
 import type { Checked } from "./self_check.ts";
 
 const HEARTBEAT_MS = 1000;
+/** Who was told beside the stream needs no heartbeat for so long; it gives a stream up after 3 s. */
+const TOLD_MS = 2000;
+/** A stream carries something that often in any case: machines on the way forget quiet connections. */
+const KEEP_ALIVE_MS = 15_000;
+/** Streams that look again at about the same time do so together. */
+const TOGETHER_MS = 250;
 /** Hashes a record: 128 KiB. */
 const HASHES_PER_RECORD = 16384;
 
@@ -79,13 +85,19 @@ export class LiveSource implements ChangeSource {
     let { wanted } = request;
     const { clock } = this.#env;
     let beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
+    let keepAlive = beat + KEEP_ALIVE_MS;
     while (!signal.aborted) {
       if (this.#ended !== undefined) throw this.#ended;
       const { position } = database;
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
-      if (clock.monotonic() >= beat) { // of the history that hello told: after the two checks
+      const now = clock.monotonic();
+      if (now >= beat) { // of the history that hello told: after the two checks
+        const quiet = Math.min(keepAlive, (request.toldAt?.() ?? -Infinity) + TOLD_MS);
+        beat = Math.floor(quiet / TOGETHER_MS) * TOGETHER_MS;
+        if (beat > now) continue;
         yield this.#heartbeat(at);
         beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
+        keepAlive = beat + KEEP_ALIVE_MS;
         continue;
       }
       if (at === undefined || wanted !== undefined || position.txid > at.txid) {
@@ -120,9 +132,16 @@ export class LiveSource implements ChangeSource {
     return this.#database;
   }
 
+  /** What a heartbeat tells, for who reports; undefined once it has ended. */
+  beat(): Beat | undefined {
+    if (this.#ended !== undefined) return undefined;
+    const { position, index } = this.#database;
+    return { ...position, hash: index.hash, staleMs: this.#database.staleMs() };
+  }
+
   /** Nobody to tell: who asks in this process knows. */
-  report(): Promise<void> {
-    return Promise.resolve();
+  report(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   /** Lets commits gather; heartbeats go on. */

@@ -421,11 +421,11 @@ export class Replica {
   #events(pageSize: number): FollowEvents {
     const { counters, view, upstream } = this.#parts;
     return {
-      hello: (hello) => {
+      hello: (hello, beside) => {
         this.#approval.checkPageSize(hello, pageSize);
         view.hello(hello);
         this.#adopt(hello);
-        view.connected(upstream);
+        view.connected(upstream, beside);
         this.#parts.changed(this.#stateAt(hello));
       },
       begin: (begin) => view.begin(begin, pageSize),
@@ -442,8 +442,8 @@ export class Replica {
         this.#parts.changed("streaming");
         return false;
       },
-      heartbeat: (beat) => {
-        view.heartbeat(beat);
+      heartbeat: (beat, asOf) => {
+        view.heartbeat(beat, asOf);
         const { index } = this.#open ?? {};
         const at = this.#position;
         if (index === undefined || at === undefined || beat.txid !== at.txid) return;

@@ -9,9 +9,10 @@
 import { type Env, untilNext } from "../base/env.ts";
 import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, type Position, type Txid, ZERO_TXID } from "../base/types.ts";
-import type { Begin, Commit, Heartbeat, Hello } from "../changes/records.ts";
+import type { Beat, Begin, Commit, Hello } from "../changes/records.ts";
 import type { ChangeSource } from "../changes/source.ts";
 import type { Above, Branch } from "../changes/tree.ts";
+import type { Beside } from "./follow.ts";
 import type { UpstreamOptions } from "./options.ts";
 import type { Progress, UpstreamStatus } from "./status.ts";
 
@@ -31,6 +32,7 @@ export class UpstreamView {
   readonly #options: UpstreamOptions;
   readonly #env: Env;
   #source: ChangeSource | undefined;
+  #beside: Beside = () => {};
   #connection: AbortController | undefined;
   #epoch: Epoch | undefined;
   #ancestors: readonly Position[] = [];
@@ -87,8 +89,10 @@ export class UpstreamView {
     this.#told(hello.epoch, hello.txid);
   }
 
-  connected(source: ChangeSource): void {
+  /** `beside` is called with what the upstream answers to reports, while this connection lasts. */
+  connected(source: ChangeSource, beside: Beside = () => {}): void {
     this.#source = source;
+    this.#beside = beside;
     this.#connection = new AbortController();
     this.#disconnectedSince = undefined;
     this.#error = undefined;
@@ -173,10 +177,10 @@ export class UpstreamView {
     this.reportSoon();
   }
 
-  heartbeat(beat: Heartbeat): void {
-    const { staleMs } = beat;
-    this.#upstreamCurrent = staleMs === 0 ? undefined : this.#env.clock.monotonic() - staleMs;
-    this.#told(beat.epoch, beat.txid);
+  /** It was so at `asOf` or later (monotonic). */
+  heartbeat({ epoch, txid, staleMs }: Beat, asOf = this.#env.clock.monotonic()): void {
+    this.#upstreamCurrent = staleMs === 0 ? undefined : asOf - staleMs;
+    this.#told(epoch, txid, asOf);
     if (this.#txid <= this.#applied) this.#answerBytes = 0; // heartbeats are bytes of no answer
   }
 
@@ -238,8 +242,13 @@ export class UpstreamView {
     this.#reporting = true;
     const { received, durable, applied } = this.#positions();
     const lagMs = this.lagMs();
+    const askedAt = this.#env.clock.monotonic();
+    const beside = this.#beside;
     void this.#source.report({ epoch: this.#epoch, received, durable, applied, lagMs }, signal)
-      .then(() => this.#env.clock.sleep(REPORT_MS))
+      .then((beat) => {
+        if (beat !== undefined && !signal.aborted) beside(beat, askedAt);
+        return this.#env.clock.sleep(REPORT_MS);
+      })
       .finally(() => {
         this.#reporting = false;
         if (!this.#reportAgain) return;
@@ -285,7 +294,7 @@ export class UpstreamView {
     }
   }
 
-  #told(epoch: Epoch, txid: Txid): void {
+  #told(epoch: Epoch, txid: Txid, asOf = this.#env.clock.monotonic()): void {
     if (this.#epoch !== epoch) {
       // Our txids are of the other history: told under this one, they would say what is not so.
       if (this.#epoch !== undefined) this.#applied = this.#durable = this.#received = ZERO_TXID;
@@ -296,7 +305,7 @@ export class UpstreamView {
     if (this.#txid > this.#applied) this.#behindSince ??= this.#env.clock.monotonic();
     else {
       this.#behindSince = undefined;
-      this.#currentAt = this.#env.clock.monotonic();
+      this.#currentAt = Math.max(this.#currentAt ?? asOf, asOf);
     }
   }
 

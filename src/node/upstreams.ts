@@ -17,7 +17,7 @@ import { type Env, Stop } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { type Lineage, supersedes } from "../base/lineage.ts";
 import type { Position } from "../base/types.ts";
-import type { Hello } from "../changes/records.ts";
+import type { Beat, Hello } from "../changes/records.ts";
 import { askHello } from "../changes/repair.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
 import type { Above, Branch } from "../changes/tree.ts";
@@ -96,8 +96,8 @@ export class Upstreams implements ChangeSource {
     yield* source.hashes(request, signal);
   }
 
-  async report(report: Report, signal: AbortSignal): Promise<void> {
-    await this.#chosen.source.report(report, signal);
+  report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
+    return this.#chosen.source.report(report, signal);
   }
 
   async tree(

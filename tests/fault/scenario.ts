@@ -87,6 +87,7 @@ export const FIXED: Omit<WorldOptions, "seed"> = {
   soft: 12,
   hard: 24,
   syncMs: 1,
+  beside: false,
 };
 
 /** First copy, live commits, log restarts, a rewrite, catch-up after a stop, repair after a new epoch. */
@@ -142,6 +143,7 @@ export function randomCourse(seed: number): Promise<Outcome> {
     soft,
     hard: draw.chance(0.1) ? 0 : soft * draw.int(1, 3),
     syncMs: draw.chance(0.5) ? 2 : 60,
+    beside: seed % 2 === 1,
   };
   return inWorld(`seed ${seed}`, options, async (world) => {
     const steps = draw.int(8, 24);

@@ -1,6 +1,7 @@
 /**
  * A replica of many databases tells how far they are in few requests, also an upstream that knows
- * nothing of lists. Between the two stands a proxy that counts.
+ * nothing of lists, and learns from the answers what heartbeats would tell. Between the two stands a
+ * proxy that counts.
  */
 import { assert, assertEquals } from "../support/assert.ts";
 import type { LiveNode } from "../support/node.ts";
@@ -13,37 +14,76 @@ const SECONDS = 6;
 interface Counted extends AsyncDisposable {
   readonly url: string;
   readonly asked: { alone: number; together: number };
+  /** Chunks of streams that came by; more than one record may be in one. */
+  chunks: number;
+  /** Streams of this path carry nothing from now on; new ones do. */
+  hold(path: string): void;
 }
 
+/** What an upstream of some version knows of reports. */
+type Knows = "one" | "lists" | "beats";
+
 /** Hands all on to `node`; an older one answers 404 to what it does not know. */
-function proxyTo(node: LiveNode, older: boolean): Counted {
+function proxyTo(node: LiveNode, knows: Knows): Counted {
   const asked = { alone: 0, together: 0 };
+  const held = new Map<string, AbortController>();
+  const holdOf = (path: string): AbortController => {
+    if (!held.has(path)) held.set(path, new AbortController());
+    return held.get(path)!;
+  };
   const end = new AbortController();
   const server = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, signal: end.signal, onListen: () => {} },
+    {
+      hostname: "127.0.0.1",
+      port: 0,
+      signal: end.signal,
+      onListen: () => {},
+      onError: () => new Response("the node is gone", { status: 502 }),
+    },
     async (request) => {
-      const { pathname, search } = new URL(request.url);
+      const { pathname, search, searchParams } = new URL(request.url);
       if (pathname === "/v1/report") asked.alone++;
       if (pathname === "/v1/reports") asked.together++;
-      if (pathname === "/v1/reports" && older) return new Response("none", { status: 404 });
+      if (pathname === "/v1/reports" && knows === "one") {
+        return new Response("none", { status: 404 });
+      }
       const { method, headers, signal } = request;
       const body = method === "POST" ? { body: await request.arrayBuffer() } : {};
-      return await fetch(new URL(pathname + search, node.url), {
+      const query = knows === "beats" ? search : search.replace("beats=1", "");
+      const response = await fetch(new URL(pathname + query, node.url), {
         method,
         headers,
         signal,
         ...body,
       });
+      if (pathname !== "/v1/stream") {
+        const whole = response.body === null ? null : await response.arrayBuffer();
+        return new Response(whole, response);
+      }
+      const hold = holdOf(searchParams.get("path")!).signal;
+      const counting = new TransformStream<Uint8Array, Uint8Array>({
+        transform(chunk, controller) {
+          proxy.chunks++;
+          if (!hold.aborted) controller.enqueue(chunk);
+        },
+      });
+      return new Response(response.body!.pipeThrough(counting), response);
     },
   );
-  return {
+  const proxy: Counted = {
     url: `http://127.0.0.1:${server.addr.port}`,
     asked,
+    chunks: 0,
+    hold(path) {
+      holdOf(path).abort();
+      held.delete(path);
+    },
     async [Symbol.asyncDispose]() {
       end.abort();
       await server.finished;
     },
   };
+  return proxy;
 }
 
 async function followed(scope: Scope): Promise<{ primary: LiveNode; paths: readonly string[] }> {
@@ -59,37 +99,110 @@ async function followed(scope: Scope): Promise<{ primary: LiveNode; paths: reado
   return { primary: await scope.start("primary", { dbs: paths.map((path) => ({ path })) }), paths };
 }
 
-for (const older of [false, true]) {
-  const upstream = older ? "an upstream that knows no lists" : "its upstream, together";
+/** One copy of each, that has told that it has all. */
+async function following(
+  scope: Scope,
+  proxy: Counted,
+  primary: LiveNode,
+  paths: readonly string[],
+): Promise<{ replica: LiveNode; copies: readonly string[] }> {
+  const copies = await Promise.all(paths.map((_, nth) => scope.path(`replica/${nth}.db`)));
+  const dbs = copies.map((path, nth) => ({
+    path,
+    upstream: { url: proxy.url, path: paths[nth]! },
+  }));
+  const replica = await scope.start("replica", { dbs });
+  await eventually("all have told that they have it", async () => {
+    const { databases } = await primary.status();
+    return databases.every(({ txid, replicas }) =>
+      replicas?.length === 1 && replicas[0]!.connected && replicas[0]!.durable === txid
+    ) || undefined;
+  });
+  return { replica, copies };
+}
+
+const KNOWING: readonly [Knows, string][] = [
+  ["one", "an upstream that knows no lists"],
+  ["lists", "an upstream that answers no more than it has to"],
+  ["beats", "its upstream, together"],
+];
+
+for (const [knows, upstream] of KNOWING) {
   scopedTest(`a replica of ${DATABASES} databases reports to ${upstream}`, async (scope) => {
     const { primary, paths } = await followed(scope);
-    await using proxy = proxyTo(primary, older);
-    const dbs = [];
-    for (const [nth, path] of paths.entries()) {
-      const copy = await scope.path(`replica/${nth}.db`);
-      dbs.push({ path: copy, upstream: { url: proxy.url, path } });
-    }
-    const replica = await scope.start("replica", { dbs });
-    await eventually("all have told that they have it", async () => {
-      const { databases } = await primary.status();
-      return databases.every(({ txid, replicas }) =>
-        replicas?.length === 1 && replicas[0]!.connected && replicas[0]!.durable === txid
-      ) || undefined;
-    });
-    const before = { ...proxy.asked };
-    await sleep(SECONDS * 1000);
-    const alone = proxy.asked.alone - before.alone;
-    const together = proxy.asked.together - before.together;
-    if (older) assert(alone > DATABASES * SECONDS / 2, `${alone} requests`);
+    await using proxy = proxyTo(primary, knows);
+    const { replica } = await following(scope, proxy, primary, paths);
+    await sleep(2500); // until heartbeats are not needed
+    const began = performance.now();
+    const { alone, together } = { ...proxy.asked };
+    const carried = proxy.chunks;
+    const enough = DATABASES * SECONDS / 2;
+    if (knows === "beats") await sleep(SECONDS * 1000);
     else {
-      assert(together > 0, "none came together");
-      assert(alone + together < DATABASES * SECONDS / 3, `${alone} and ${together} requests`);
+      await eventually("every stream has its heartbeats", () => {
+        return proxy.chunks - carried > enough || undefined;
+      });
     }
-    const { databases } = await primary.status();
-    for (const { path, replicas } of databases) {
-      const { connected, silentMs, lagMs } = replicas![0]!;
-      assertEquals([connected, silentMs < 4000, lagMs! < 4000], [true, true, true], path);
+    if (knows === "one") {
+      await eventually("each reports", () => proxy.asked.alone - alone > enough || undefined);
+    } else {
+      const few = DATABASES * (performance.now() - began) / 3000;
+      const requests = proxy.asked.alone - alone + proxy.asked.together - together;
+      assert(proxy.asked.together > together, "none came together");
+      assert(requests < few, `${requests} requests`);
+      const chunks = proxy.chunks - carried;
+      if (knows === "beats") assert(chunks < few, `${chunks} heartbeats`);
     }
-    assertEquals((await replica.health()).status, 200);
+    await eventually("everybody is heard of", async () => {
+      const { databases } = await primary.status();
+      return databases.every(({ replicas }) => {
+        const { connected, silentMs, lagMs } = replicas![0]!;
+        return connected && silentMs < 4000 && lagMs! < 4000;
+      }) || undefined;
+    });
+    await replica.healthy();
   });
 }
+
+scopedTest(
+  "a stream that dies in silence is noticed though its upstream speaks beside it",
+  async (scope) => {
+    const { primary, paths } = await followed(scope);
+    await using proxy = proxyTo(primary, "beats");
+    const { replica, copies } = await following(scope, proxy, primary, paths);
+    proxy.hold(paths[7]!);
+    await sleep(5000); // it has nothing to carry: nobody needs to know
+    await eventually("all are current", async () => {
+      const { databases } = await replica.status();
+      return databases.every(({ state, upstream }) => {
+        return state === "streaming" && upstream?.connected === true && upstream.lag.ms < 2500;
+      }) || undefined;
+    });
+    const gaveUp = (): number =>
+      replica.log.filter((line) => line.includes("sent nothing") && line.includes("/7.db")).length;
+    assertEquals(gaveUp(), 0);
+    const app = await scope.open(paths[7]!);
+    await app.exec("INSERT INTO t VALUES(2)");
+    await eventually("it is told that this copy is behind", async () => {
+      const { databases } = await replica.status();
+      return databases[7]!.upstream!.lag.ms > 500 || undefined;
+    });
+    const reader = await scope.app();
+    await reader.open(copies[7]!, { mode: "ro" });
+    await eventually("it has asked again", async () => {
+      return (await reader.value("SELECT count(*) FROM t")) === 2 || undefined;
+    });
+    assertEquals(gaveUp(), 1, "the silent stream");
+    primary.child.signal("SIGSTOP");
+    await eventually("it is told that the upstream is silent", async () => {
+      const { databases } = await replica.status();
+      return databases.every(({ upstream }) => upstream!.lag.ms > 2000) || undefined;
+    });
+    await eventually("and that it is lost", async () => {
+      const { databases } = await replica.status();
+      return databases.every(({ upstream }) => !upstream!.connected) || undefined;
+    });
+    primary.child.signal("SIGCONT");
+    await eventually("all go on", async () => (await replica.health()).status === 200 || undefined);
+  },
+);

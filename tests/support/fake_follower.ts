@@ -4,8 +4,9 @@
  * @module
  */
 import type { Bytes } from "../../src/base/bytes.ts";
+import type { LiveError } from "../../src/base/errors.ts";
 import type { ChangeSource, ChangesRequest } from "../../src/changes/source.ts";
-import { type FollowEvents, followOnce } from "../../src/node/follow.ts";
+import { type Beside, type FollowEvents, followOnce } from "../../src/node/follow.ts";
 import type { FakeCopy } from "./fake_database.ts";
 import type { FakeEnv } from "./fake_env.ts";
 
@@ -15,6 +16,10 @@ export class FakeFollower {
   bytes = 0;
   /** What applied() says. */
   done = false;
+  /** Tells it something beside the stream. */
+  beside: Beside = () => {};
+  /** Thrown at a heartbeat. */
+  refutes: LiveError | undefined;
   readonly #stop = new AbortController();
   readonly #ended: Promise<unknown>;
   #result: { error: unknown } | undefined;
@@ -52,7 +57,10 @@ export class FakeFollower {
 
   #events(): FollowEvents {
     return {
-      hello: ({ txid }) => this.events.push(`hello ${txid}`),
+      hello: ({ txid }, beside) => {
+        this.beside = beside;
+        this.events.push(`hello ${txid}`);
+      },
       begin: ({ to }) => this.events.push(`begin ${to}`),
       bytes: (count) => this.bytes += count,
       received: ({ txid }) => this.events.push(`received ${txid}`),
@@ -60,7 +68,10 @@ export class FakeFollower {
         this.events.push(`applied ${txid}`);
         return this.done;
       },
-      heartbeat: ({ txid }) => this.events.push(`heartbeat ${txid}`),
+      heartbeat: ({ txid }, asOf) => {
+        this.events.push(`heartbeat ${txid}${asOf === undefined ? "" : ` as of ${asOf}`}`);
+        if (this.refutes !== undefined) throw this.refutes;
+      },
     };
   }
 }
@@ -79,7 +90,7 @@ export function sourceOf(
     hashes: () => {
       throw new Error("not asked for");
     },
-    report: () => Promise.resolve(),
+    report: () => Promise.resolve(undefined),
   };
 }
 

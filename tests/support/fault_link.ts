@@ -4,12 +4,13 @@
  *
  * Faults it may inject, each by one `Trouble` of a connection: chunks cut anywhere, delays, silence
  * without an end, a drop, bits flipped, a record cut short, a length that is garbage, and answers of an
- * earlier connection that arrive late. Errors come as http/client.ts and http/stream.ts give them.
+ * earlier connection that arrive late. What is said beside the stream is true and may come late. Errors
+ * come as http/client.ts and http/stream.ts give them.
  * @module
  */
 import type { Bytes } from "../../src/base/bytes.ts";
 import { codeOf, LiveError, messageOf } from "../../src/base/errors.ts";
-import { encodeError } from "../../src/changes/records.ts";
+import { type Beat, encodeError } from "../../src/changes/records.ts";
 import type {
   ChangeSource,
   ChangesRequest,
@@ -39,6 +40,8 @@ export interface LinkParts {
   readonly chance: Chance;
   /** Who answers now; undefined: nobody. */
   upstream(): ChangeSource | undefined;
+  /** Where the upstream is, if it tells beside the stream. */
+  beat(): Beat | undefined;
   /** Asked once a connection. */
   trouble(): Trouble;
   /** Whole chunks of earlier connections, the newest last. */
@@ -49,22 +52,36 @@ const KEPT_CHUNKS = 24;
 
 export class FaultLink implements ChangeSource {
   readonly #parts: LinkParts;
+  #streams = 0;
+  #toldAt = -Infinity;
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
   }
 
-  changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
-    return this.#carry((source) => source.changes(request, signal), signal, true);
+  async *changes(request: ChangesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
+    const asked = { ...request, toldAt: () => this.#toldAt };
+    this.#streams++;
+    try {
+      yield* this.#carry((source) => source.changes(asked, signal), signal, true);
+    } finally {
+      this.#streams--;
+    }
   }
 
   hashes(request: HashesRequest, signal: AbortSignal): AsyncGenerator<Bytes> {
     return this.#carry((source) => source.hashes(request, signal), signal, false);
   }
 
-  async report(report: Report, signal: AbortSignal): Promise<void> {
-    if (!this.#parts.life.alive) await never();
+  async report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
+    const { life, chance } = this.#parts;
+    if (!life.alive) await never();
     await this.#parts.upstream()?.report(report, signal);
+    const beat = this.#streams > 0 ? this.#parts.beat() : undefined;
+    if (beat === undefined) return undefined;
+    this.#toldAt = life.clock.monotonic();
+    if (chance.below(3) === 0) await life.clock.sleep(chance.below(1500), signal);
+    return beat;
   }
 
   async *#carry(

@@ -42,6 +42,8 @@ export interface WorldOptions {
   readonly hard: number;
   /** Longest fsync, ms. */
   readonly syncMs: number;
+  /** The upstream tells beside the stream where it is. */
+  readonly beside: boolean;
 }
 
 interface NodeProcess {
@@ -139,9 +141,17 @@ export class World implements Disposable {
       chance: this.random,
       upstream: () => {
         const { down, source } = this.impostor ?? this.primary;
-        return down
-          ? undefined
-          : { ...boundTo(source), report: (report) => Promise.resolve(this.#judge.heard(report)) };
+        return down ? undefined : {
+          ...boundTo(source),
+          report: (report) => {
+            this.#judge.heard(report);
+            return Promise.resolve(undefined);
+          },
+        };
+      },
+      beat: () => {
+        const { down, source } = this.impostor ?? this.primary;
+        return down || !this.#options.beside ? undefined : source.beat();
       },
       trouble: () => this.trouble(),
       earlier: this.#earlier,

@@ -43,7 +43,7 @@ function sourceOf(index: PageIndex, asked: HashesRequest[] = []): ChangeSource {
       asked.push(request);
       return source.hashes(request, until);
     },
-    report: () => Promise.resolve(),
+    report: () => Promise.resolve(undefined),
   };
 }
 
@@ -224,7 +224,7 @@ Deno.test("findDifference() says why when the upstream's answer is not one", asy
         changes: () => {
           throw new Error("not asked for");
         },
-        report: () => Promise.resolve(),
+        report: () => Promise.resolve(undefined),
       };
       const error = await assertRejects(
         () => findDifference(indexOf([5, 6]), source, signal, ignore),
@@ -242,7 +242,7 @@ Deno.test("findDifference() says why when the upstream's answer is not one", asy
       changes: () => {
         throw new Error("not asked for");
       },
-      report: () => Promise.resolve(),
+      report: () => Promise.resolve(undefined),
     };
     const { wanted } = await findDifference(indexOf([5, 6]), source, signal, ignore);
     assert(wanted.length === 2);
@@ -276,7 +276,7 @@ Deno.test("findDifference() does not take hashes that are missing for equal page
         async *hashes(request) {
           yield* await Promise.resolve(request.blocks === undefined ? first : second);
         },
-        report: () => Promise.resolve(),
+        report: () => Promise.resolve(undefined),
       };
       const error = await assertRejects(
         () => findDifference(ours, source, signal, ignore),

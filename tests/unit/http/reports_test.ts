@@ -1,14 +1,19 @@
 import type { Epoch } from "../../../src/base/types.ts";
 import { txid } from "../../../src/base/types.ts";
+import type { Beat } from "../../../src/changes/records.ts";
 import type { Report } from "../../../src/changes/source.ts";
 import type { Access } from "../../../src/http/client.ts";
 import {
   fits,
+  formatAnswers,
   formatReport,
   formatReports,
   MAX_REPORTS_BYTES,
+  parseAnswers,
   parseReport,
   takeReports,
+  type Telling,
+  telling,
   type Told,
 } from "../../../src/http/report.ts";
 import { type Reporter, Reports } from "../../../src/http/reports.ts";
@@ -22,11 +27,14 @@ const reportAt = (id: number): Report => ({
   applied: txid(id),
   lagMs: 5,
 });
-const told = (nth: number, path = `/db/${nth}`): Told => ({
-  path,
-  replica: nth.toString(16).padStart(16, "0"),
-  report: reportAt(nth),
-});
+const BEAT: Beat = {
+  epoch: "00000000000000e1" as Epoch,
+  txid: txid(9),
+  hash: { high: 7, low: 8 },
+  staleMs: 7,
+};
+const told = (nth: number, path = `/db/${nth}`): Telling =>
+  telling({ path, replica: nth.toString(16).padStart(16, "0"), report: reportAt(nth) });
 
 /** An upstream that answers when it is told to; `requests` are what came, lists as lists. */
 function setUp({ knowsLists = true } = {}) {
@@ -35,6 +43,7 @@ function setUp({ knowsLists = true } = {}) {
   const answers: (() => void)[] = [];
   const idOf = ({ replica }: Told): number => parseInt(replica, 16);
   const answered = (): Promise<void> => new Promise((resolve) => answers.push(resolve));
+  const beat = (nth: number): Beat => ({ ...BEAT, txid: txid(nth) });
   const reporter: Reporter = {
     async reportAlone(one) {
       requests.push(idOf(one));
@@ -43,7 +52,8 @@ function setUp({ knowsLists = true } = {}) {
     async reportTogether(all) {
       requests.push(all.map(idOf));
       await answered();
-      return knowsLists ? all.map((one) => `of ${idOf(one)}`) : undefined;
+      if (!knowsLists) return undefined;
+      return all.map((one) => ({ chain: `of ${idOf(one)}`, beat: beat(idOf(one)) }));
     },
     follows: (chain) => void followed.push(chain),
   };
@@ -60,19 +70,33 @@ Deno.test("Reports sends one alone and at once, what comes meanwhile together", 
   const { requests, followed, reporter, answer } = setUp();
   const reports = new Reports();
   const access: Access = {};
-  const sent: number[] = [];
+  const sent: [number, number | undefined][] = [];
   for (const nth of [1, 2, 3, 4]) {
-    void reports.send(access, reporter, told(nth), never).then(() => sent.push(nth));
+    void reports.send(access, reporter, told(nth), never).then((beat) => {
+      sent.push([nth, beat?.txid]);
+    });
+    await settle();
   }
-  await settle();
   assertEquals([requests, sent], [[1], []]);
   await answer();
-  assertEquals([requests, sent], [[1, [2, 3, 4]], [1]]);
+  assertEquals([requests, sent], [[1, [2, 3, 4]], [[1, undefined]]]);
   await answer();
-  assertEquals([sent, followed], [[1, 2, 3, 4], ["of 2", "of 3", "of 4"]]);
+  assertEquals(sent, [[1, undefined], [2, 2], [3, 3], [4, 4]], "and who answers says where it is");
+  assertEquals(followed, ["of 2", "of 3", "of 4"]);
   void reports.send(access, reporter, told(5), never);
   await settle();
   assertEquals(requests.at(-1), 5, "it is idle again");
+});
+
+Deno.test("Reports sends together what comes at the same moment", async () => {
+  const { requests, reporter, answer } = setUp();
+  const reports = new Reports();
+  const access: Access = {};
+  const all = [1, 2, 3].map((nth) => reports.send(access, reporter, told(nth), never));
+  await settle();
+  assertEquals(requests, [[1, 2, 3]]);
+  await answer();
+  await Promise.all(all);
 });
 
 Deno.test("Reports tells nobody whom it followed once it follows nobody any more", async () => {
@@ -83,10 +107,10 @@ Deno.test("Reports tells nobody whom it followed once it follows nobody any more
   for (const nth of [1, 2, 3]) {
     void reports.send(access, reporter, told(nth), nth === 2 ? promoted.signal : never);
   }
-  await answer();
+  await settle();
   promoted.abort(); // while the list is on its way
   await answer();
-  assertEquals(followed, ["of 3"]);
+  assertEquals(followed, ["of 1", "of 3"]);
 });
 
 Deno.test("Reports keeps upstreams apart, so one that hangs is in nobody's way", async () => {
@@ -102,9 +126,10 @@ Deno.test("Reports sends each alone to an upstream that knows no lists", async (
   const reports = new Reports();
   const access: Access = {};
   const all = [1, 2, 3].map((nth) => reports.send(access, reporter, told(nth), never));
-  for (let nth = 0; nth < 3; nth++) await answer();
-  await Promise.all(all);
-  assertEquals(requests, [1, [2, 3], 2, 3]);
+  await settle();
+  for (let nth = 0; nth < 2; nth++) await answer();
+  assertEquals(await Promise.all(all), [undefined, undefined, undefined]);
+  assertEquals(requests, [[1, 2, 3], 1, 2, 3]);
 });
 
 Deno.test("Reports sends nothing of who has given up, and lets it go on", async () => {
@@ -116,10 +141,10 @@ Deno.test("Reports sends nothing of who has given up, and lets it go on", async 
     reports.send(access, reporter, told(nth), nth < 3 ? gone.signal : never)
   );
   gone.abort();
-  await answer();
+  await settle();
   await answer();
   await Promise.all(all);
-  assertEquals(requests, [1, [3, 4]]);
+  assertEquals(requests, [[3, 4]]);
 });
 
 Deno.test("a list of reports is read as it was written, and databases that are not here are left out", () => {
@@ -128,12 +153,18 @@ Deno.test("a list of reports is read as it was written, and databases that are n
     options: { path },
     chain: [`id of ${path}`, "above"],
     downstreams: { report: (id: string, report: Report) => void taken.push([path, id, report]) },
+    beat: (id: string) => id === told(3).replica ? BEAT : undefined, // the others have no stream
   });
-  const chains = takeReports(
-    formatReports([told(1), told(2), told(3)]),
-    [databaseAt("/db/3"), databaseAt("/db/1")],
-  );
-  assertEquals(chains, ["id of /db/1,above", "", "id of /db/3,above"]);
+  const list = formatReports([told(1), told(2), told(3)]);
+  const databases = [databaseAt("/db/3"), databaseAt("/db/1")];
+  const answers = takeReports(list, databases, false);
+  const chains = ["id of /db/1,above", "", "id of /db/3,above"];
+  assertEquals(formatAnswers(answers, false), JSON.stringify(chains), "as older ones know it");
+  assertEquals(parseAnswers(JSON.stringify(chains)), chains.map((chain) => ({ chain })));
+  taken.length = 0;
+  const more = formatAnswers(takeReports(list, databases, true), true);
+  const [one, two, three] = chains.map((chain) => ({ chain }));
+  assertEquals(parseAnswers(more), [one!, two!, { ...three!, beat: BEAT }]);
   assertEquals(taken, [["/db/1", told(1).replica, reportAt(1)], [
     "/db/3",
     told(3).replica,
@@ -148,6 +179,7 @@ Deno.test("a list that is broken anywhere is refused whole", () => {
     options: { path: "/db/1" },
     chain: [],
     downstreams: { report: (id: string) => void taken.push(id) },
+    beat: () => undefined,
   };
   const good = formatReports([told(1)]).slice(1, -1);
   const bad = [
@@ -162,9 +194,26 @@ Deno.test("a list that is broken anywhere is refused whole", () => {
     `[${good},${good.replace("00000000000000e1", "e1")}]`,
   ];
   for (const text of bad) {
-    assertThrows(() => takeReports(text, [database]), /Cannot read the report/);
+    assertThrows(() => takeReports(text, [database], true), /Cannot read the report/);
   }
   assertEquals(taken, []);
+});
+
+Deno.test("answers that are broken are refused", () => {
+  const good = formatAnswers([{ chain: "a", beat: BEAT }], true);
+  const bad = [
+    "",
+    "{}",
+    "[null]",
+    good.replace(BEAT.epoch, "e1"),
+    good.replace('"txid":"0', '"txid":"x'),
+    good.replace('"hash":"0', '"hash":"'),
+    good.replace('"staleMs":7', '"staleMs":-7'),
+    good.replace('"staleMs":7', '"staleMs":"7"'),
+  ];
+  for (const text of bad) {
+    assertThrows(() => parseAnswers(text), /The answer to reports/);
+  }
 });
 
 Deno.test("a list has room for what fits() says, however long paths are", () => {
@@ -173,7 +222,7 @@ Deno.test("a list has room for what fits() says, however long paths are", () => 
   ) {
     const all = Array.from({ length: 500 }, (_, nth) => told(nth, path));
     const count = fits(all);
-    const bytes = (list: readonly Told[]): number =>
+    const bytes = (list: readonly Telling[]): number =>
       new TextEncoder().encode(formatReports(list)).length;
     assert(count === 1 || bytes(all.slice(0, count)) <= MAX_REPORTS_BYTES);
     assert(bytes(all.slice(0, count + 1)) > MAX_REPORTS_BYTES, "one more had no room");

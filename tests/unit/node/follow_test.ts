@@ -2,6 +2,7 @@ import type { Bytes } from "../../../src/base/bytes.ts";
 import { codeOf, LiveError } from "../../../src/base/errors.ts";
 import { type DatabaseId, type Epoch, txid } from "../../../src/base/types.ts";
 import {
+  type Beat,
   encodeBegin,
   encodeCommit,
   encodeError,
@@ -104,6 +105,75 @@ Deno.test("followOnce() keeps an upstream that has only its heartbeats to send",
   assertEquals(one.result, undefined);
   assertEquals(one.events.filter((event) => event === "heartbeat 1").length, 60);
   await one.stop();
+});
+
+const told = (id: number, epoch = EPOCH): Beat => ({
+  epoch,
+  txid: txid(id),
+  hash: HASH,
+  staleMs: 0,
+});
+
+Deno.test("followOnce() keeps a silent upstream that says beside the stream that nothing is newer", async () => {
+  const env = fakeEnv();
+  const one = follow(silentAfter(HELLO, BEGIN, COMMIT), env);
+  await env.clock.advance(100);
+  assertEquals(one.events.at(-1), "applied 2");
+  for (let second = 0; second < 30; second++) {
+    await env.clock.advance(1000);
+    one.beside(told(2), env.clock.monotonic() - 50);
+  }
+  assertEquals([one.result, one.events.at(-1)], [undefined, "heartbeat 2 as of 30050"]);
+  await env.clock.advance(2949);
+  assertEquals(one.result, undefined);
+  await env.clock.advance(2);
+  await assertRejects(() => one.ended(), /sent nothing for 3 s/);
+  assertEquals(env.clock.waiting, 0);
+});
+
+Deno.test("followOnce() gives a silent stream up although it is told beside it", async (t) => {
+  const cases: [name: string, sent: Bytes[], said: Beat][] = [
+    ["that there is something newer", [HELLO, BEGIN, COMMIT], told(3)],
+    ["of another history", [HELLO, BEGIN, COMMIT], told(2, "00000000000000e2" as Epoch)],
+    ["in the middle of an answer", [HELLO, BEGIN], told(0)],
+    ["before its hello", [], told(0)],
+  ];
+  for (const [name, sent, said] of cases) {
+    await t.step(name, async () => {
+      const env = fakeEnv();
+      const one = follow(silentAfter(...sent), env);
+      for (let second = 0; second < 4; second++) {
+        await env.clock.advance(1000);
+        one.beside(said, env.clock.monotonic());
+      }
+      await assertRejects(() => one.ended(), /sent nothing for 3 s/);
+    });
+  }
+  await t.step("while pages are owed that it asked for", async () => {
+    const env = fakeEnv();
+    const request = { since: { epoch: EPOCH, txid: txid(2) }, wanted: [1] };
+    const one = new FakeFollower(silentAfter(HELLO), new FakeCopy(SIZE), env, request);
+    for (let second = 0; second < 4; second++) {
+      await env.clock.advance(1000);
+      one.beside(told(2), env.clock.monotonic());
+    }
+    await assertRejects(() => one.ended(), /sent nothing for 3 s/);
+  });
+});
+
+Deno.test("followOnce() compares nothing that is said beside an answer that is applied", async () => {
+  const env = fakeEnv();
+  const copy = new FakeCopy(SIZE);
+  copy.onCommit = () => env.clock.sleep(500);
+  const one = follow(silentAfter(HELLO, BEGIN, COMMIT), env, copy);
+  await env.clock.advance(100);
+  one.refutes = new LiveError("position_gone", "another content");
+  one.beside(told(2), 50); // half of what it is compared with may be applied already
+  await env.clock.advance(600);
+  assertEquals([one.result, one.events.at(-1)], [undefined, "applied 2"]);
+  one.beside(told(2), env.clock.monotonic());
+  await assertRejects(() => one.ended(), /another content/);
+  assertEquals(env.clock.waiting, 0);
 });
 
 Deno.test({

@@ -111,6 +111,69 @@ Deno.test("changes() sends a heartbeat each second that nothing happens", async 
   await asker.leave();
 });
 
+Deno.test("changes() sends few heartbeats to who is told beside the stream, and more once it is not", async () => {
+  const { env, database, source } = setup();
+  let toldAt = -Infinity;
+  const beats: number[] = [];
+  const stop = new AbortController();
+  const request = { since: database.position, toldAt: () => toldAt };
+  const work = (async () => {
+    for await (const { type } of decode(source.changes(request, stop.signal))) {
+      if (type === "heartbeat") beats.push(env.clock.monotonic());
+    }
+  })();
+  await env.clock.advance(1000);
+  assertEquals(beats, [1000], "nobody told it");
+  for (let second = 1; second <= 40; second++) {
+    toldAt = env.clock.monotonic();
+    await env.clock.advance(1000);
+  }
+  assertEquals(beats, [1000, 17_000, 33_000], "that the connection is not forgotten on the way");
+  await env.clock.advance(1000); // told for the last time at 40 s
+  assertEquals(beats.slice(3), [42_000]);
+  await env.clock.advance(2000);
+  assertEquals(beats.slice(4), [43_000, 44_000]);
+  stop.abort();
+  await work;
+});
+
+Deno.test("changes() leaves nobody without a word for 3 s, however it is told beside the stream", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 10, max: 2500 }), { minLength: 5, maxLength: 20 }),
+      async (pauses) => {
+        const { env, database, source } = setup();
+        const words = [0];
+        let toldAt = -Infinity;
+        const stop = new AbortController();
+        const request = { since: database.position, toldAt: () => toldAt };
+        const work = (async () => {
+          for await (const _ of source.changes(request, stop.signal)) {
+            words.push(env.clock.monotonic());
+          }
+        })();
+        for (const ms of [...pauses, 2900]) {
+          await env.clock.advance(ms);
+          words.push(toldAt = env.clock.monotonic());
+        }
+        stop.abort();
+        await work;
+        const gaps = words.slice(1).map((at, nth) => at - words[nth]!);
+        assert(Math.max(...gaps) < 2600, `${gaps}`);
+      },
+    ),
+  );
+});
+
+Deno.test("beat() tells what a heartbeat tells, until the source has ended", () => {
+  const { database, source, commit } = setup();
+  commit([2]);
+  const { hash } = database.index;
+  assertEquals(source.beat(), { epoch: database.epoch, txid: txid(2), hash, staleMs: 0 });
+  source.end(new LiveError("not_ready", "It is over"));
+  assertEquals(source.beat(), undefined);
+});
+
 Deno.test("changes() says position_gone when what the asker has is not of this history", async (t) => {
   const { database, source } = setup();
   for (const pgno of [1, 2, 3, 4]) database.commit([pgno], 10); // now at txid 5

@@ -6,7 +6,7 @@ import {
   type Txid,
   txid,
 } from "../../../src/base/types.ts";
-import type { Begin, Commit, Hello } from "../../../src/changes/records.ts";
+import type { Beat, Begin, Commit, Hello } from "../../../src/changes/records.ts";
 import type { ChangeSource, Report } from "../../../src/changes/source.ts";
 import { UpstreamView } from "../../../src/node/upstream_view.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
@@ -50,15 +50,17 @@ const beat = (id: number, epoch = EPOCH) =>
 class Reported implements ChangeSource {
   readonly reports: Report[] = [];
   takes: Promise<void> = Promise.resolve();
+  says: Beat | undefined;
   changes(): never {
     throw new Error("not asked for");
   }
   hashes(): never {
     throw new Error("not asked for");
   }
-  async report(report: Report): Promise<void> {
+  async report(report: Report): Promise<Beat | undefined> {
     this.reports.push(report);
     await this.takes;
+    return this.says;
   }
   get applied(): number[] {
     return this.reports.map(({ applied }) => applied);
@@ -235,6 +237,45 @@ Deno.test("UpstreamView reports each second when nothing happens, until it is di
   await env.clock.advance(5000);
   assertEquals(source.reports.length, 4);
   assertEquals(env.clock.waiting, 0, "no timer is left");
+});
+
+Deno.test("UpstreamView hands on what is said beside the stream, until it is disconnected", async () => {
+  const { env, view, source } = setup();
+  const heard: [Txid, number][] = [];
+  const slow = Promise.withResolvers<void>();
+  source.says = beat(5);
+  source.takes = slow.promise;
+  view.hello(hello(5));
+  await env.clock.advance(400);
+  view.connected(source, ({ txid }, askedAt) => heard.push([txid, askedAt]));
+  await env.clock.advance(300);
+  slow.resolve();
+  await settle();
+  assertEquals(heard, [[txid(5), 400]], "it was so when it was asked for, or later");
+  const late = Promise.withResolvers<void>();
+  source.takes = late.promise;
+  await env.clock.advance(1000);
+  assertEquals(source.reports.length, 2);
+  view.disconnected(undefined);
+  late.resolve();
+  await settle();
+  assertEquals(heard.length, 1, "of a connection that has ended");
+});
+
+Deno.test("UpstreamView counts what it hears late from when it was asked for", async () => {
+  const { env, view } = setup();
+  view.hello(hello(5));
+  view.connected(new Reported());
+  view.appliedAt(txid(5));
+  await env.clock.advance(5000);
+  view.heartbeat(beat(5), 2000);
+  assertEquals(view.lagMs(), 3000, "it was current then");
+  view.heartbeat({ ...beat(5), staleMs: 500 }, 4500);
+  assertEquals(view.lagMs(), 1000, "the upstream was not, for 500 ms before");
+  view.heartbeat(beat(5));
+  view.heartbeat(beat(4), 4000); // on its way when the stream said more
+  assertEquals(view.lagMs(), 0);
+  view.disconnected(undefined);
 });
 
 Deno.test("UpstreamView.reportSoon() says received at least applied", async () => {

@@ -48,7 +48,7 @@ function candidate(url: string, says: { now: Says }, streams: string[]): Candida
       await Promise.resolve();
       yield hello();
     },
-    report: () => Promise.resolve(),
+    report: () => Promise.resolve(undefined),
     tree: () => {
       const above = says.now.above?.map((connected) => ({ url: "x", path: "/data/db", connected }));
       return Promise.resolve(above);
