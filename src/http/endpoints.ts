@@ -152,7 +152,7 @@ export const ENDPOINTS = {
   reports: {
     method: "POST",
     path: "/v1/reports",
-    query: { protocol: PROTOCOL },
+    query: { protocol: PROTOCOL, beats: "1: the answer says where each database is, too" },
     needs: "token",
     sentence: "The same for several databases at once (JSON); the answer says whom each follows.",
   },

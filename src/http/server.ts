@@ -7,24 +7,20 @@
  * @module
  */
 import { type Context, Hono } from "hono";
-import type { Bytes } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { codeOf, httpStatus, LiveError, messageOf } from "../base/errors.ts";
 import { parseAncestors } from "../base/lineage.ts";
-import { isId, parseEpoch } from "../base/types.ts";
+import { parseEpoch } from "../base/types.ts";
 import { MAX_TREE_BYTES, parseBranches } from "../changes/tree.ts";
 import { PROTOCOL_VERSION } from "../changes/records.ts";
-import type { ChangesRequest } from "../changes/source.ts";
 import type { Database, Served } from "../node/database.ts";
 import { waitFor } from "../node/wait.ts";
 import type { Node } from "../node/node.ts";
-import { BLOCK_PAGES } from "../pages/page_index.ts";
 import { LIMIT_DEFAULTS, type Limits, type ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
-import { readBody, wholeBody } from "./body.ts";
-import { COMPRESSION_HEADER, Compressor } from "./compression.ts";
-import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH, type Needs } from "./endpoints.ts";
-import { CONTENT_TYPE, Events, formatOf } from "./events.ts";
+import { wholeBody } from "./body.ts";
+import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
+import { Events } from "./events.ts";
 import { Guard, needsOf, secure, type Tokens } from "./guard.ts";
 import { healthOf } from "./health.ts";
 import { Guests } from "./limits.ts";
@@ -33,7 +29,6 @@ import { Metrics } from "./metrics.ts";
 import { makePage } from "./page.ts";
 import { HttpPeer, parsePeer } from "./peer.ts";
 import { demotedJson, promotedJson } from "./promote.ts";
-import { parseRanges, RunsDecoder } from "./ranges.ts";
 import {
   aboveOf,
   formatAnswers,
@@ -43,24 +38,10 @@ import {
   takeReports,
 } from "./report.ts";
 import { statusJson } from "./status_json.ts";
-import { changesRequest, streamOf } from "./stream.ts";
+import { type Asked, type Opened, replicaOf, Streams } from "./streams.ts";
 import { verifyLines } from "./verify.ts";
 import { positionJson, WAIT_STATUS, waitJson, waitRequest } from "./wait.ts";
 import type { CertificatePair } from "./tls.ts";
-
-const BINARY = {
-  "content-type": "application/octet-stream",
-  "cache-control": "no-store, no-transform", // compressing proxies would hold back what is live
-};
-/** nginx, too, hands on what is not compressed only when it has a buffer full of it. */
-const EVENTS = { "cache-control": BINARY["cache-control"], "x-accel-buffering": "no" };
-/** A run of 8 B for every second page of 32 million. */
-const MAX_RUNS_BYTES = 128 * 1024 * 1024;
-/** Lists of more pages than this are kept for few repairs at a time. */
-const LARGE_LIST_PAGES = 65_536;
-const MAX_LARGE_LISTS = 4;
-/** Streams that are compressed at the same time. */
-const MAX_COMPRESSED = 200;
 
 type Bindings = {
   Bindings: { address: string; completed: Promise<unknown> };
@@ -68,12 +49,6 @@ type Bindings = {
   Variables: { leave: (() => void) | undefined };
 };
 type Request = Context<Bindings>;
-
-/** What a body without an end needed, and the header that opened it. */
-interface Opened {
-  readonly needs: Needs;
-  readonly header: string | undefined;
-}
 
 /** What SIGHUP may change. */
 export interface Credentials extends Tokens {
@@ -97,12 +72,9 @@ export class Server {
   #credentials: Credentials;
   #listener: Listener | undefined;
   readonly #events: Events;
-  /** Streams and events that run, and what opened each. */
-  readonly #streams = new Map<AbortController, Opened>();
   readonly #limits: Limits;
   readonly #guests: Guests;
-  #largeLists = 0;
-  #compressing = 0;
+  readonly #streams: Streams;
 
   constructor(node: Node, options: ServerOptions, env: Env) {
     this.#node = node;
@@ -113,6 +85,7 @@ export class Server {
     this.#metrics = new Metrics(() => node.status());
     this.#limits = options.limits ?? LIMIT_DEFAULTS;
     this.#guests = new Guests(this.#limits, env.clock);
+    this.#streams = new Streams(this.#guests, this.#limits, env);
     this.#events = new Events(() => node.status(), env);
     this.#app = this.#routes();
   }
@@ -137,7 +110,7 @@ export class Server {
       completed: Promise<unknown>,
     ): Promise<Response> => this.fetch(request, from, completed);
     const isEvents = ({ needs }: Opened): boolean => needs === ENDPOINTS.events.needs;
-    signal.addEventListener("abort", () => this.#endAll(isEvents), { once: true });
+    signal.addEventListener("abort", () => this.#streams.endAll(isEvents), { once: true });
     this.#listener = new Listener(addr, this.#credentials.tls, handler, this.#env, signal);
     return this.#listener.address;
   }
@@ -146,7 +119,7 @@ export class Server {
   async renew(credentials: Credentials): Promise<void> {
     this.#credentials = credentials;
     this.#guard.renew(credentials);
-    this.#endAll(({ needs, header }) => this.#guard.refusal(needs, header) !== undefined);
+    this.#streams.endAll(({ needs, header }) => this.#guard.refusal(needs, header) !== undefined);
     await this.#listener?.renew(credentials.tls);
   }
 
@@ -200,7 +173,7 @@ export class Server {
     app.post(ENDPOINTS.demote.path, (c) => this.#demote(c));
     app.get(ENDPOINTS.stream.path, (c) => this.#stream(c));
     app.post(ENDPOINTS.repair.path, (c) => this.#repair(c));
-    app.get(ENDPOINTS.hashes.path, (c) => this.#hashes(c));
+    app.get(ENDPOINTS.hashes.path, (c) => this.#streams.hashes(asked(c), this.#served(c)));
     app.post(ENDPOINTS.report.path, (c) => this.#report(c));
     app.post(ENDPOINTS.reports.path, (c) => this.#reports(c));
     app.post(ENDPOINTS.tree.path, (c) => this.#tree(c));
@@ -239,144 +212,28 @@ export class Server {
     return json(health, health.healthy ? 200 : 503);
   }
 
-  /** A stream that begins with a repair: the pages that the body names besides. */
-  async #repair(c: Request): Promise<Response> {
-    const { pageCount } = this.#served(c); // before anything is read for somebody who may not
-    const list = new RunsDecoder(pageCount);
-    let large = false;
-    const done = (): void => {
-      if (large) this.#largeLists--;
-      large = false;
-    };
-    try {
-      const limits = { bytes: MAX_RUNS_BYTES, ms: this.#limits.stallMs };
-      await readBody(c.req.raw.body, limits, this.#env.clock, (chunk) => {
-        list.take(chunk);
-        if (large || list.length <= LARGE_LIST_PAGES) return;
-        if (this.#largeLists >= MAX_LARGE_LISTS) {
-          throw new LiveError("busy", `${MAX_LARGE_LISTS} large repairs are under way: try again`);
-        }
-        large = true;
-        this.#largeLists++;
-      });
-      return await this.#stream(c, list.end(), done);
-    } catch (error) {
-      done();
-      throw error;
-    }
-  }
-
-  /** `wantedTaken` is called once `wanted` is not needed any more, also if it is never sent. */
-  async #stream(c: Request, wanted?: number[], wantedTaken = (): void => {}): Promise<Response> {
+  #stream(c: Request): Promise<Response> {
     this.#learn(c, c.req.query("since")?.split("/")[0]);
-    const served = this.#served(c);
-    const replica = c.req.query("replica") === undefined ? undefined : replicaOf(c);
-    const asked = changesRequest((name) => c.req.query(name), wanted);
-    const left = this.#guests.stream();
-    const stop = new AbortController();
-    const { counters, downstreams, position } = served;
-    const reader = this.#guests.enter(() => stop.abort());
-    const isCopy = asked.since === undefined || wanted !== undefined; // its first answer
-    const copying = isCopy ? this.#guests.copy(reader, stop.signal) : undefined;
-    const request: ChangesRequest = {
-      ...asked,
-      taken: ({ epoch, txid }) => {
-        wantedTaken();
-        copying?.done();
-        this.#guests.holds(reader, undefined, 0);
-        if (replica !== undefined) downstreams.sent(replica, epoch, txid);
-      },
-      holds: (pieces, bytes) => this.#guests.holds(reader, pieces, bytes),
-      ...(replica === undefined ? {} : { toldAt: () => downstreams.toldAt(replica) }),
-    };
-    const gone = replica === undefined
-      ? () => {}
-      : downstreams.connect(replica, c.env.address, position.epoch);
-    this.#began(c, stop, ENDPOINTS.stream.needs);
-    const compressor = this.#compressor(c);
-    const log = this.#env.log.with({ db: c.req.query("path"), replica, address: c.env.address });
-    const body = await streamOf(served.source.changes(request, stop.signal), stop, {
-      sent: (bytes) => {
-        counters.sentBytes += bytes.length;
-        this.#guests.sent(reader, bytes);
-      },
-      asked: () => this.#guests.asked(reader),
-      ended: () => {
-        this.#streams.delete(stop);
-        wantedTaken();
-        copying?.done();
-        this.#guests.leave(reader);
-        left();
-        compressor?.[Symbol.dispose]();
-        if (compressor !== undefined) this.#compressing--;
-        gone();
-        log.debug("replica disconnected");
-      },
-      ...(compressor && { encode: (record: Bytes) => compressor.encode(record) }),
-      ...(copying && { turn: copying.turn }),
-    });
-    c.get("leave")?.(); // from now on it is a stream
-    log.debug("replica connected");
-    const headers = compressor === undefined ? BINARY : { ...BINARY, [COMPRESSION_HEADER]: "zstd" };
-    return new Response(body, { headers });
+    return left(c, this.#streams.changes(asked(c), this.#served(c)));
   }
 
-  /** Only of so many streams: a window costs memory, and a replica takes what it gets. */
-  #compressor(c: Request): Compressor | undefined {
-    if (c.req.query("compress") !== "zstd" || this.#compressing >= MAX_COMPRESSED) return undefined;
-    this.#compressing++;
-    return new Compressor();
+  #repair(c: Request): Promise<Response> {
+    this.#learn(c, c.req.query("since")?.split("/")[0]);
+    return left(c, this.#streams.repair(asked(c), () => this.#served(c)));
   }
 
-  /** Of a body that has no end: other credentials may end it. */
-  #began(c: Request, stop: AbortController, needs: Needs): void {
-    this.#streams.set(stop, { needs, header: c.req.header("authorization") });
-  }
-
-  #endAll(which: (opened: Opened) => boolean): void {
-    for (const [stop, opened] of [...this.#streams]) if (which(opened)) stop.abort();
-  }
-
-  async #listen(c: Request): Promise<Response> {
+  #listen(c: Request): Promise<Response> {
     const path = c.req.query("path");
-    const one = path === undefined ? {} : { path: this.#database(c).options.path };
-    const format = formatOf(c.req.header("accept"));
-    const left = this.#events.enter();
-    const stop = new AbortController();
-    const reader = this.#guests.enter(() => stop.abort());
-    this.#began(c, stop, ENDPOINTS.events.needs);
-    const body = await streamOf(this.#events.listen({ ...one, format }, stop.signal), stop, {
-      sent: (bytes) => this.#guests.sent(reader, bytes),
-      asked: () => this.#guests.asked(reader),
-      ended: () => {
-        this.#streams.delete(stop);
-        this.#guests.leave(reader);
-        left();
-      },
-    });
-    c.get("leave")?.();
-    return new Response(body, { headers: { ...EVENTS, "content-type": CONTENT_TYPE[format] } });
-  }
-
-  async #hashes(c: Request): Promise<Response> {
-    const { source, pageCount } = this.#served(c);
-    const text = c.req.query("blocks");
-    const last = Math.ceil(pageCount / BLOCK_PAGES) - 1;
-    const blocks = text === undefined ? undefined : parseRanges(text, last);
-    const stop = new AbortController();
-    const records = source.hashes(blocks === undefined ? {} : { blocks }, stop.signal);
-    const reader = this.#guests.enter(() => stop.abort());
-    const body = await streamOf(records, stop, {
-      sent: (bytes) => this.#guests.sent(reader, bytes),
-      asked: () => this.#guests.asked(reader),
-      ended: () => this.#guests.leave(reader),
-    });
-    return new Response(body, { headers: BINARY });
+    const one = path === undefined ? undefined : this.#database(c).options.path;
+    return left(c, this.#streams.events(asked(c), this.#events, one));
   }
 
   async #report(c: Request): Promise<Response> {
     const { downstreams } = this.#served(c);
-    downstreams.report(replicaOf(c), parseReport(await this.#text(c, MAX_REPORT_BYTES)));
+    downstreams.report(
+      replicaOf((name) => c.req.query(name)),
+      parseReport(await this.#text(c, MAX_REPORT_BYTES)),
+    );
     return new Response(null, { status: 204 });
   }
 
@@ -390,7 +247,7 @@ export class Server {
   async #tree(c: Request): Promise<Response> {
     const database = this.#database(c);
     const branches = parseBranches(await this.#text(c, MAX_TREE_BYTES));
-    database.downstreams.branches(replicaOf(c), branches);
+    database.downstreams.branches(replicaOf((name) => c.req.query(name)), branches);
     const { upstream } = database.status();
     return json(upstream === undefined ? [] : aboveOf(upstream));
   }
@@ -467,10 +324,20 @@ function checkProtocol(c: Request): void {
   );
 }
 
-function replicaOf(c: Request): string {
-  const id = c.req.query("replica") ?? "";
-  if (isId(id)) return id;
-  throw new LiveError("bad_request", "Which replica? Say ?replica= and 16 hex digits");
+/** From now on it is a stream, and no request. */
+async function left(c: Request, answer: Promise<Response>): Promise<Response> {
+  const response = await answer;
+  c.get("leave")?.();
+  return response;
+}
+
+function asked(c: Request): Asked {
+  return {
+    query: (name) => c.req.query(name),
+    header: (name) => c.req.header(name),
+    body: c.req.raw.body,
+    address: c.env.address,
+  };
 }
 
 function json(value: unknown, status = 200): Response {
