@@ -301,6 +301,7 @@ export class Replica {
       if (codeOf(error) === "position_gone" && this.#position !== undefined) {
         this.#before = this.#position;
         this.#position = undefined;
+        this.#source?.end(new LiveError("not_ready", "This replica compares hashes: ask again"));
       } else if (codeOf(error) === "corrupt" || (codeOf(error) === "guard" && !open.guarded)) {
         this.#reopen = asLive(error); // and nothing stays locked that is not ours
       }

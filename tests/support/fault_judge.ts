@@ -7,9 +7,10 @@
  * sees one state.
  * @module
  */
-import type { Bytes } from "../../src/base/bytes.ts";
+import { type Bytes, formatWords } from "../../src/base/bytes.ts";
 import type { Position } from "../../src/base/types.ts";
 import { decode } from "../../src/changes/decoder.ts";
+import type { Beat } from "../../src/changes/records.ts";
 import type { ChangeSource, Report } from "../../src/changes/source.ts";
 import type { DatabaseStatus } from "../../src/node/status.ts";
 import type { ModelPrimary, Moment } from "./fault_primary.ts";
@@ -67,6 +68,11 @@ export class Judge {
       this.#mustBe(position, hash, "it wrote down");
     }
     if (status?.readable === true) this.mustExist = true;
+  }
+
+  /** What the node tells its own replicas beside their streams. @throws {Violation} */
+  told({ epoch, txid, hash }: Beat): void {
+    this.#mustBe({ epoch, txid }, formatWords(hash), "it tells that it is");
   }
 
   /** What a reader sees that begins now, and one that began before the last checkpoint. */

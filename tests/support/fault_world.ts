@@ -29,6 +29,8 @@ import { installSeam, ROOT, type Seat } from "./fault_deno.ts";
 
 export const PATH = `${ROOT}/shop.db`;
 const CONVERGE_MS = 120_000;
+/** A replica of the node, as far as it is asked by one. */
+const LEAF = "00000000000000aa";
 /** Only replicas run here, and they wait for nothing on this machine. */
 const NO_WAKER = new Waker(() => {
   throw new Error("a replica watches no log");
@@ -169,6 +171,7 @@ export class World implements Disposable {
       NO_WAKER,
       { clock: life.clock, random, log },
     );
+    database.downstreams.connect(LEAF, "10.0.0.9:40000", this.primary.position.epoch);
     this.#node = { life, database, handles: [] };
     const check = (): void => {
       life.clock.after(1000, check);
@@ -233,6 +236,8 @@ export class World implements Disposable {
     }
     const state = this.machine.disk.find(`${PATH}-live/state`)?.content;
     this.#judge.check(this.#status(), state, this.readers);
+    const beat = this.#node?.database.beat(LEAF);
+    if (beat !== undefined) this.#judge.told(beat);
   }
 
   /** Until the replica is what the upstream is. @throws {Violation} if it never is. */
