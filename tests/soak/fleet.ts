@@ -1,9 +1,9 @@
 /**
- * The four nodes and the links between them: each node's database in a folder of its own, two of them
+ * The four nodes and the links between them: each node's databases in a folder of its own, two of them
  * on small file systems that can be filled. May import: tests/support, tests/soak/{ledger,schedule}.
  * @module
  */
-import { LiveNode } from "../support/node.ts";
+import { type DatabaseConfig, LiveNode } from "../support/node.ts";
 import { sleep } from "../support/process.ts";
 import { TcpProxy } from "../support/proxy_tcp.ts";
 import type { Ledger } from "./ledger.ts";
@@ -36,6 +36,8 @@ export interface FleetOptions {
 export class Member implements AsyncDisposable {
   readonly folder: string;
   readonly path: string;
+  /** Of its second database (quiet.ts). */
+  readonly quietPath: string;
   readonly node: LiveNode;
   /** Undefined for the primary. */
   readonly proxy: TcpProxy | undefined;
@@ -47,14 +49,15 @@ export class Member implements AsyncDisposable {
     this.#options = options;
     this.folder = `${options.folder}/${name}`;
     this.path = `${this.folder}/app.db`;
-    const following = upstream && this.#follow(upstream);
-    this.proxy = following?.proxy;
-    const db = {
-      path: this.path,
-      ...(following === undefined ? {} : { upstream: following.upstream }),
-    };
+    this.quietPath = `${this.folder}/quiet.db`;
+    this.proxy = upstream && proxyTo(upstream);
+    const url = this.proxy?.url;
+    const dbOf = (which: "path" | "quietPath"): DatabaseConfig => ({
+      path: this[which],
+      ...(url === undefined ? {} : { upstream: { url, path: upstream![which] } }),
+    });
     this.node = new LiveNode(`${options.folder}/${name}.yml`, name, {
-      dbs: [db],
+      dbs: [dbOf("path"), dbOf("quietPath")],
       "log-level": "debug",
     });
   }
@@ -141,14 +144,13 @@ export class Member implements AsyncDisposable {
     ledger.event(`${what} ${reason ?? error ?? ""}`);
     ledger.count(what);
   }
+}
 
-  #follow(upstream: Member): { proxy: TcpProxy; upstream: { url: string; path: string } } {
-    const proxy = new TcpProxy(() => {
-      const { hostname, port } = new URL(upstream.node.url);
-      return { hostname, port: Number(port) };
-    });
-    return { proxy, upstream: { url: proxy.url, path: upstream.path } };
-  }
+function proxyTo({ node }: Member): TcpProxy {
+  return new TcpProxy(() => {
+    const { hostname, port } = new URL(node.url);
+    return { hostname, port: Number(port) };
+  });
 }
 
 export class Fleet implements AsyncDisposable {

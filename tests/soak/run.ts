@@ -10,6 +10,7 @@ import { Crew, type Engines, shapeOf } from "./crew.ts";
 import { Fleet, unmountSmall } from "./fleet.ts";
 import type { Ledger } from "./ledger.ts";
 import { carryOut } from "./nemesis.ts";
+import { Quiet } from "./quiet.ts";
 import { describe, NODES, schedule, SMALL_DISKS } from "./schedule.ts";
 import { assertEqual, settle } from "./settle.ts";
 import { type NodeCounts, type Summary, summaryOf } from "./summary.ts";
@@ -47,14 +48,19 @@ export async function run(options: RunOptions): Promise<Summary> {
   const path = (name: typeof NODES[number]): string => fleet.get(name).path;
   const crew = new Crew({ folder, engines, seed: random.seed(), ledger, path });
   const watch = new Watch(fleet, ledger, BOUNDS);
-  const world: World = { folder, fleet, crew, watch, ledger, backup: undefined, generation: 0 };
+  const quiet = new Quiet(fleet, ledger);
+  const world: World = {
+    ...{ folder, fleet, crew, watch, ledger, quiet },
+    backup: undefined,
+    generation: 0,
+  };
   ledger.event(
     `seed ${seed}, ${options.minutes} min, page size ${shape.page_size}, ` +
       `auto_vacuum ${shape.auto_vacuum}, small disks ${smallDisks ? "yes" : "no"}`,
   );
   let nodes: NodeCounts[] = [];
   try {
-    await crew.createDatabase(shape);
+    await Promise.all([crew.createDatabase(shape), quiet.start()]);
     for (const worker of crew.all) worker.start();
     for (const member of fleet.all) member.start();
     await Promise.all(fleet.all.map((member) => member.node.healthy(START_LIMIT_MS)));
@@ -66,7 +72,7 @@ export async function run(options: RunOptions): Promise<Summary> {
     ledger.violation(`the soak cannot go on: ${error instanceof Error ? error.stack : error}`);
   } finally {
     const stopping = watch[Symbol.asyncDispose]();
-    await Promise.all([crew, fleet].map((part) => part[Symbol.asyncDispose]()));
+    await Promise.all([crew, fleet, quiet].map((part) => part[Symbol.asyncDispose]()));
     await stopping;
   }
   const failed = ledger.violations.length > 0;
@@ -96,9 +102,9 @@ async function steps(world: World, options: RunOptions): Promise<void> {
 
 /** Writers stop, all becomes equal, everything ends when told; then the files alone are compared. */
 async function end(world: World): Promise<NodeCounts[]> {
-  const { crew, fleet, ledger, watch } = world;
+  const { crew, fleet, ledger, quiet, watch } = world;
   ledger.event("the end: all stop");
-  await crew.tellWriters({ do: "stop" });
+  await Promise.all([crew.tellWriters({ do: "stop" }), quiet.pause()]);
   await assertEqual(world);
   const nodes = await Promise.all(fleet.all.map(async ({ name, node }): Promise<NodeCounts> => {
     const { applied, firstCopies, repairs, repairedPages, newEpochs } =

@@ -18,18 +18,20 @@ const QUIET_MS = 400;
 export async function settle(world: World): Promise<void> {
   const { crew, ledger } = world;
   const started = performance.now();
-  await crew.tellWriters({ do: "pause" });
+  await Promise.all([crew.tellWriters({ do: "pause" }), world.quiet.pause()]);
   await sleep(QUIET_MS);
   await assertEqual(world);
   await backUp(world);
   await crew.tellWriters({ do: "run" });
+  world.quiet.resume();
   ledger.count("settled");
   ledger.event(`settled in ${Math.round(performance.now() - started)} ms`);
 }
 
 /** Nobody may be writing. */
 export async function assertEqual(world: World): Promise<void> {
-  const { fleet, ledger } = world;
+  const { fleet, ledger, quiet } = world;
+  const same = quiet.assertEqual();
   await Promise.all(fleet.replicas.map(async (replica) => {
     if (!await samePosition(world, replica)) return;
     ledger.count("content comparisons");
@@ -39,6 +41,7 @@ export async function assertEqual(world: World): Promise<void> {
       ledger.violation(`${replica.name} has other content: ${text(error)}`);
     }
   }));
+  await same;
 }
 
 async function samePosition({ fleet, ledger }: World, replica: Member): Promise<boolean> {

@@ -39,6 +39,9 @@ export interface SummaryParts {
   readonly sqlite: readonly string[];
 }
 
+/** Some names are a node's sentence; one of them does not push all values off a screen. */
+const WIDEST = 50;
+
 export function summaryOf(parts: SummaryParts): Summary {
   const { seed, ledger, writers, readers, nodes, sqlite } = parts;
   return {
@@ -73,7 +76,7 @@ export function asTable(summary: Summary): string {
     ...entries("excused, its disk was full:", excused),
     ["violations", String(violations.length)],
   ];
-  const width = Math.max(...rows.map(([name]) => name.length));
+  const width = Math.min(WIDEST, Math.max(...rows.map(([name]) => name.length)));
   const table = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n");
   if (violations.length === 0) return table;
   const list = violations.map((sentence, nth) => `${nth + 1}. ${sentence}`).join("\n");

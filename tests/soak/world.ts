@@ -1,10 +1,11 @@
 /**
- * All that a fault may touch. May import: tests/soak/{crew,fleet,ledger,schedule,watch}.
+ * All that a fault may touch. May import: tests/soak/{crew,fleet,ledger,quiet,schedule,watch}.
  * @module
  */
 import type { Crew } from "./crew.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Quiet } from "./quiet.ts";
 import type { NodeName } from "./schedule.ts";
 import type { Watch } from "./watch.ts";
 
@@ -14,6 +15,7 @@ export interface World {
   readonly crew: Crew;
   readonly watch: Watch;
   readonly ledger: Ledger;
+  readonly quiet: Quiet;
   /** A copy of the primary's file as it was at the last settle. */
   backup: string | undefined;
   /** How often the primary's file was replaced by it. */
