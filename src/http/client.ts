@@ -337,20 +337,21 @@ function bufferAfter({ length, buffer }: Bytes, small: number): ArrayBuffer {
 
 /** Of its body; a stranger may send without end. */
 async function beginningOf(response: Response, most = MAX_ERROR_BYTES): Promise<string> {
-  const bytes = new Uint8Array(most);
-  let length = 0;
+  const decoder = new TextDecoder();
+  let text = "";
+  let left = most;
   const reader = response.body?.getReader();
   try {
-    while (reader !== undefined && length < bytes.length) {
+    while (reader !== undefined && left > 0) {
       const { done, value } = await reader.read();
       if (done) break;
-      const part = value.subarray(0, bytes.length - length);
-      bytes.set(part, length);
-      length += part.length;
+      const part = value.subarray(0, left);
+      text += decoder.decode(part, { stream: true });
+      left -= part.length;
     }
   } catch { /* what came will do */ }
   await reader?.cancel().catch(() => {}); // it has failed already
-  return new TextDecoder().decode(bytes.subarray(0, length));
+  return text + decoder.decode();
 }
 
 function parseChain(text: string | null): string[] {

@@ -15,7 +15,7 @@ export const MAX_REPORT_BYTES = 1000;
 /** Of a list of them. */
 export const MAX_REPORTS_BYTES = 65_536;
 /** Of the answer: a chain of 32 hops is longer than a report. */
-export const MAX_ANSWERS_BYTES = 4 * MAX_REPORTS_BYTES;
+export const MAX_ANSWERS_BYTES = 8 * MAX_REPORTS_BYTES;
 
 /** A report in a list: of which database up there, and by whom. */
 export interface Told {
