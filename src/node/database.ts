@@ -7,7 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Env } from "../base/env.ts";
-import { codeOf, type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
+import { codeOf, LiveError, messageOf } from "../base/errors.ts";
 import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, formatPosition, type Position } from "../base/types.ts";
 import { Waiters } from "../base/waiters.ts";
@@ -23,6 +23,7 @@ import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import type { Primary } from "./primary.ts";
 import type { HandedOver, Promoted } from "./promotion.ts";
 import { Replica } from "./replica.ts";
+import { goesOnByItself, Retries } from "./retries.ts";
 import { FileChecks } from "./file_checks.ts";
 import { SideFiles } from "./side_files.ts";
 import { statusOf } from "./status_of.ts";
@@ -32,30 +33,14 @@ import { UpstreamView } from "./upstream_view.ts";
 import type { Waited } from "./wait.ts";
 import type { Waker } from "./waker.ts";
 
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = { upstream: 1000, other: 5000 } as const;
-/** A connection that was live for so long was no failure. */
-const STEADY_MS = 2000;
-/** Comparisons of hashes in a row without a pause: the primary may begin a history while we compare. */
-const COMPARED_AT_ONCE = 3;
 /** A copy that has not been current for so long is not healthy (http/health). */
 const LATE_MS = 5000;
-/** Nobody has to do anything: it goes on by itself. */
-const WAITING: readonly ErrorCode[] = [
-  "not_ready",
-  "busy",
-  "upstream",
-  "checksum",
-  "position_gone",
-];
 /** How often the upstream that was left is told. */
 const TELL_MS = 2000;
 /** Epochs that are remembered. */
 const MAX_PAST = 64;
 /** After the last commit; one that is quiet for longer is looked at each second. */
 const LIVELY_MS = 5000;
-/** Waiting for a file of this machine: looking costs nothing. */
-const RETRY_LOCAL_MS = 250;
 
 /**
  * Makes the other side of a replica; http/client.ts does it, tests give a local database. `onChain` is
@@ -106,16 +91,14 @@ export class Database implements Waited {
   #state: State = "waiting";
   #reason: string | undefined;
   #said: string | undefined;
-  /** Since when this connection is live (monotonic). */
-  #liveSince: number | undefined;
   #stalledSince: number | undefined;
-  /** How often the histories differed since a connection was live for a while. */
-  #differed = 0;
+  readonly #retries: Retries;
 
   constructor(options: DatabaseOptions, connect: Connect, waker: Waker, env: Env) {
     this.options = options;
     this.#waker = waker;
     this.#env = { ...env, log: env.log.with({ db: options.path }) };
+    this.#retries = new Retries(this.#env);
     this.moves = new Waiters(env.clock);
     this.downstreams = new Downstreams(this.#env, () => this.moves.wake());
     this.checks = new FileChecks({
@@ -159,9 +142,9 @@ export class Database implements Waited {
 
   /** Runs until `signal` aborts; never throws for what the world outside does. */
   async run(signal: AbortSignal): Promise<void> {
-    for (let failures = 0; !signal.aborted;) {
-      let wait = RETRY_MIN_MS;
-      this.#liveSince = undefined;
+    while (!signal.aborted) {
+      let wait = 0;
+      this.#retries.begin();
       let settled = false;
       this.#hurry = new AbortController();
       try {
@@ -171,11 +154,9 @@ export class Database implements Waited {
         const handed = await this.#promoteIfAsked();
         if (this.#replica === undefined) await this.#runPrimary(signal, handed);
         else await this.#replica.attempt(signal);
-        failures = 0;
-        wait = 0;
+        this.#retries.well();
       } catch (error) {
-        if (this.#steady) failures = 0;
-        wait = this.#failed(error, failures++);
+        wait = this.#failed(error);
         if (!settled) this.#notPromoted(error); // who asks is not kept waiting for a disk
       }
       this.#view?.disconnected(this.#reason);
@@ -401,14 +382,9 @@ export class Database implements Waited {
     if (state === this.#state) return;
     this.#state = state;
     if (state !== "streaming") return;
-    this.#liveSince ??= this.#env.clock.monotonic();
+    this.#retries.live();
     this.#reason = this.#said = undefined;
     this.#env.log.info("streaming");
-  }
-
-  /** The connection was live for a while; one that breaks again and again is asked less often. */
-  get #steady(): boolean {
-    return this.#env.clock.monotonic() - (this.#liveSince ?? Infinity) >= STEADY_MS;
   }
 
   async #runPrimary(signal: AbortSignal, from: HandedOver | undefined): Promise<void> {
@@ -464,14 +440,13 @@ export class Database implements Waited {
   }
 
   /** Says why, once; returns how long to wait, ms. */
-  #failed(error: unknown, failures: number): number {
+  #failed(error: unknown): number {
     const code = codeOf(error);
     if (code === undefined) throw error; // a bug
     if (this.#standing.wasNotPromoted(error) || this.#standing.wasNotDemoted(error)) return 0;
     const reason = messageOf(error);
     this.#reason = reason;
-    if (this.#steady) this.#differed = 0;
-    const waiting = WAITING.includes(code);
+    const waiting = goesOnByItself(code);
     this.#state = this.#stateAfter(waiting);
     if (code === "position_gone") this.#env.log.info("history differs", { reason });
     else if (reason !== this.#said) {
@@ -480,13 +455,7 @@ export class Database implements Waited {
       else this.#env.log.error("cannot go on", { code, reason });
     }
     if (code === "upstream" || code === "checksum") this.counters.upstreamLost++;
-    if (this.role === "primary") return waiting ? RETRY_LOCAL_MS : 1000;
-    // Known that the histories differ, hashes are compared at once; not again and again.
-    const differs = code === "position_gone";
-    if (differs && ++this.#differed <= COMPARED_AT_ONCE) return 0;
-    const most = differs || code === "upstream" ? RETRY_MAX_MS.upstream : RETRY_MAX_MS.other;
-    const limit = Math.min(most, RETRY_MIN_MS * 2 ** Math.min(failures, 10));
-    return limit * (0.5 + this.#env.random.fraction() / 2);
+    return this.#retries.after(code, this.role);
   }
 
   #stateAfter(waiting: boolean): State {
