@@ -5,7 +5,7 @@
 import { APSW_VERSIONS, apswFolder, havePip } from "../support/apsw.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { describeFile } from "../support/content.ts";
-import type { LiveNode } from "../support/node.ts";
+import { locksOf } from "../support/locks.ts";
 import { Child, eventually, sleep } from "../support/process.ts";
 import {
   assertInSync,
@@ -23,17 +23,6 @@ async function python(script: string, args: readonly string[], env = {}): Promis
   const { code } = await child.wait(60_000);
   if (code !== 0) throw new Error(`python3 failed: ${child.stderr.kept.join("\n")}`);
   return child.stdout.kept.join("\n");
-}
-
-/** POSIX locks of a node on a file: "READ 121-121". */
-async function locksOf(node: LiveNode, path: string): Promise<string[]> {
-  const { ino } = await Deno.stat(path);
-  const table = await Deno.readTextFile("/proc/locks");
-  return table.split("\n").map((line) => line.split(/\s+/))
-    .filter(([, kind, , , pid, file]) =>
-      kind === "POSIX" && Number(pid) === node.child.pid && file?.split(":")[2] === String(ino)
-    )
-    .map(([, , , mode, , , first, last]) => `${mode} ${first}-${last}`).sort();
 }
 
 scopedTest("a file that appears during the first copy is not replaced", async (scope) => {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import type { App } from "../support/app.ts";
 import { assert, assertEquals } from "../support/assert.ts";
+import { locksOf } from "../support/locks.ts";
 import { Child, eventually, sleep, within } from "../support/process.ts";
 import {
   assertConsistent,
@@ -91,7 +92,10 @@ scopedTest("a commit that nobody saw while the log was let go is found out", asy
     if (row?.[0] !== 0 || row[1] !== row[2]) return undefined; // it was the end of that second
     return await hold("lock 120 121 write") ? true : undefined;
   });
-  await sleep(100); // it lets go
+  await eventually("it lets the log go", async () => {
+    const locks = await locksOf(pair.primary, `${path}-shm`);
+    return locks.every((lock) => !/ 12[3-7]-/.test(lock)) || undefined; // the read marks
+  });
   pair.primary.pause();
   await hold("unlock 120 121 write");
   await hold("lock 127 127 read"); // the next commit goes on with this log
