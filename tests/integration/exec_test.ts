@@ -13,6 +13,11 @@ function running(scope: Scope, name: string, config: NodeConfig, script: string)
   return node;
 }
 
+/** For a script: waits for a file that the test makes. */
+function untilThere(file: string): string {
+  return `while ! test -e ${file}; do sleep 0.05; done`;
+}
+
 async function withRows(scope: Scope, path: string, rows: number): Promise<void> {
   await using app = await scope.open(path);
   await app.exec("PRAGMA journal_mode=wal");
@@ -60,8 +65,9 @@ scopedTest(
 
 scopedTest("exec: signals are the application's, and the node ends when it has", async (scope) => {
   const source = await scope.path("primary/app.db");
-  const script = "trap 'echo usr1' USR1; trap 'echo term; sleep 0.3; exit 5' TERM; echo up; " +
-    "while :; do sleep 0.05; done";
+  const go = await scope.path("go/file");
+  const script = `trap 'echo usr1' USR1; trap 'echo term; ${untilThere(go)}; exit 5' TERM; ` +
+    "echo up; while :; do sleep 0.05; done";
   const node = running(scope, "primary", primaryOf(source), script);
   const said = (word: string): Promise<string> => node.logged(new RegExp(`^stdout: ${word}$`));
   await said("up");
@@ -70,6 +76,7 @@ scopedTest("exec: signals are the application's, and the node ends when it has",
   node.child.signal("SIGTERM");
   await said("term");
   await node.health(); // still serves
+  await Deno.writeTextFile(go, "");
   assertEquals((await node.child.wait(10_000)).code, 5);
 });
 
@@ -80,7 +87,7 @@ scopedTest(
     const copy = await scope.path("replica/app.db");
     await withRows(scope, source, 1);
     const go = await scope.path("go/file");
-    const script = `while ! test -e ${go}; do sleep 0.05; done; ` +
+    const script = `${untilThere(go)}; ` +
       `python3 -c 'import os,sqlite3; c=sqlite3.connect(os.environ[\\"LITESTREAM_DB_PATH\\"]);` +
       `c.execute(\\"INSERT INTO t VALUES (99)\\"); c.commit(); os._exit(0)'`;
     const primary = running(scope, "primary", primaryOf(source), script);
@@ -130,8 +137,11 @@ scopedTest(
   async (scope) => {
     const source = await scope.path("primary/app.db");
     await withRows(scope, source, 1);
-    const node = running(scope, "primary", primaryOf(source), "sleep 0.7; ls -l /proc/self/fd");
+    const go = await scope.path("go/file");
+    const script = `${untilThere(go)}; ls -l /proc/self/fd`;
+    const node = running(scope, "primary", primaryOf(source), script);
     await node.healthy();
+    await Deno.writeTextFile(go, "");
     assertEquals((await node.child.wait(10_000)).code, 0);
     const listed = node.log.filter((line) => line.startsWith("stdout: ") && line.includes("->"));
     assert(listed.length >= 3, "it lists its descriptors");
