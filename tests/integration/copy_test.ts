@@ -63,7 +63,11 @@ scopedTest(
 scopedTest("copy: goes on where it was killed, and asks for the rest alone", async (scope) => {
   const source = await scope.path("p/app.db");
   await filled(scope, source, 200);
-  const primary = await scope.start("primary", primaryOf(source));
+  // Two and a half seconds from half of it to the end, in which it is killed.
+  const primary = await scope.start("primary", {
+    ...primaryOf(source),
+    "copy-rate-limit": "40MB/s",
+  });
   const out = await scope.path("out/app.db");
   const first = copy(primary.url + source, out);
   await eventually(

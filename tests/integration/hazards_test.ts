@@ -33,12 +33,17 @@ scopedTest("a file that appears during the first copy is not replaced", async (s
   for (let part = 0; part < 10; part++) {
     await app.exec("INSERT INTO t VALUES(randomblob(20000000))");
   }
-  const primary = await scope.start("primary", primaryOf(source));
+  // The copy takes five seconds, and who appears meanwhile is running already.
+  const primary = await scope.start("primary", {
+    ...primaryOf(source),
+    "copy-rate-limit": "40MB/s",
+  });
+  const mine = await scope.app();
   const replica = await scope.start("replica", replicaOf(copy, primary, source), false);
   await eventually("a copy under way", async () => {
     return (await Deno.stat(`${copy}-live/copy`)).size > 0 || undefined;
   });
-  const mine = await scope.open(copy);
+  await mine.open(copy);
   await mine.exec("CREATE TABLE precious(a)", "INSERT INTO precious VALUES('mine')");
   await replica.until("refuses it", ({ state }) => state === "failed", { limitMs: 30_000 });
   assertEquals(await mine.value("SELECT a FROM precious"), "mine");

@@ -16,7 +16,11 @@ scopedTest("a first copy that was killed goes on where it was", async (scope) =>
   const app = await scope.open(source);
   await app.exec("PRAGMA journal_mode=wal", "PRAGMA synchronous=off");
   await app.exec("CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB)", FILL);
-  const primary = await scope.start("primary", primaryOf(source));
+  // Four seconds are left once a part of it is there: it is killed before the end.
+  const primary = await scope.start("primary", {
+    ...primaryOf(source),
+    "copy-rate-limit": "40MB/s",
+  });
   const replica = await scope.start("replica", replicaOf(copy, primary, source), false);
   await eventually("a part of it", async () => {
     return (await bytesOf(`${copy}-live/copy`)) > 20_000_000 || undefined;
