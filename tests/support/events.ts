@@ -35,6 +35,7 @@ export class EventLines implements AsyncDisposable {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<EventLines> {
     const response = await fetch(`${node.url}/events${query}`, { headers: { ...headers } });
+    if (response.status !== 200) await response.body?.cancel();
     assertEquals(response.status, 200);
     return new EventLines(response.headers, response.body!.pipeThrough(new TextDecoderStream()));
   }
