@@ -39,7 +39,7 @@ async function pairOver(
   const primary = await scope.start("primary", primaryOf(source));
   const replica = replicaAt(scope, copy, url(primary), source, compression);
   replica.start();
-  await replica.healthy(30_000);
+  await replica.healthy();
   return { source, copy, primary, replica };
 }
 

@@ -26,7 +26,7 @@ scopedTest("/events tells commits, replicas that go, and ends with the node", as
   assertEquals([position!.path, position!.commits], [pair.source, 1]);
   assert(position!.bytes! >= 4096);
   await pair.replica.kill();
-  const gone = await events.until(({ change }) => change === "gone", 7000);
+  const gone = await events.until(({ change }) => change === "gone");
   assertEquals(gone.at(-1)!.path, pair.source);
   pair.replica.start();
   await events.until(({ change }) => change === "connected");
@@ -42,12 +42,12 @@ scopedTest("/events of a replica tells that it lost its upstream, and why", asyn
   await using events = await EventLines.open(pair.replica, `?path=${path}`, accept);
   assertEquals(events.headers.get("content-type"), "text/event-stream");
   await events.until(({ event }) => event === "snapshot");
-  await events.until(({ event }) => event === "keep-alive", 8000);
+  await events.until(({ event }) => event === "keep-alive");
   await pair.primary.kill();
   const lost = await events.until(({ event, from }) => event === "state" && from === "streaming");
   assertEquals(lost.at(-1)!.path, pair.copy);
   pair.primary.start();
-  await events.until(({ event, state }) => event === "state" && state === "streaming", 20_000);
+  await events.until(({ event, state }) => event === "state" && state === "streaming");
 });
 
 scopedTest("/events tells who reads late one event for many commits", async (scope) => {

@@ -114,7 +114,6 @@ scopedTest(
     assertEquals((await pair.replica.database()).counters.upstreamLost, 0);
     await pair.primary.healthy();
   },
-  { limitMs: 120_000 },
 );
 
 scopedTest("an answer does not tell whether a file that is not served exists", async (scope) => {

@@ -27,7 +27,7 @@ scopedTest("a row committed on the primary is read on the replica", async (scope
     await app.rows("INSERT INTO t VALUES(?, ?)", [n, `row ${n}`]);
     await eventually(`row ${n} on the replica`, async () => {
       return (await reader.value(`SELECT b FROM t WHERE a = ${n}`)) === `row ${n}` || undefined;
-    }, 3000);
+    });
   }
   await assertInSync(pair);
   await assertNoRepairs(pair.replica);

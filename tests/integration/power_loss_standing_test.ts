@@ -9,11 +9,11 @@ for (const killed of [false, true]) {
 
   scopedTest(`a promotion survives a power cut at any place${which}`, async (scope) => {
     await promotionPowerLoss(scope, { seed: 11, draws: 3, killed });
-  }, { limitMs: 180_000 });
+  });
 
   scopedTest(`a demotion survives a power cut at any place${which}`, async (scope) => {
     await demotionPowerLoss(scope, { seed: 12, draws: 3, killed });
-  }, { limitMs: 180_000 });
+  });
 }
 
 /** What a program does in a folder, as the disk may be after a power cut in it. */

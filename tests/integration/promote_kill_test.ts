@@ -79,4 +79,4 @@ scopedTest("promote: killed at any step it is the replica or the primary", async
     for (const one of [node, old, sibling]) await one.stop();
   }
   assertMatch(scope.logs(), /a promotion was interrupted, and did not happen/);
-}, { limitMs: 180_000 });
+});

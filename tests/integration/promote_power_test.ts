@@ -94,5 +94,4 @@ scopedTest(
     assertEquals(became["history and state and guard"], "primary");
     assertEquals(became["history"], "replica", "the guard is still there: it did not happen");
   },
-  { limitMs: 120_000 },
 );

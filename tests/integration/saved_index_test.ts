@@ -65,7 +65,6 @@ for (const signal of ENDS) {
       await pair.primary.until(
         "a log has begun anew",
         (now) => now.counters.logRestarts > counters.logRestarts,
-        { limitMs: 30_000 },
       );
       await end(pair.replica, signal);
       if (await again(pair.replica)) believed++;

@@ -56,5 +56,5 @@ scopedTest("the tree: the primary knows the last replica, and that the primary",
   await eventually("what is below it is not known", async () => {
     const [one] = (await shown(primary)).replicas;
     return one?.connected === false && one.replicas?.[0]?.connected === false ? true : undefined;
-  }, 8000);
+  });
 });

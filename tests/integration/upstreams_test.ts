@@ -55,7 +55,6 @@ async function assertLeftFor(
   await leaf.until(
     "follows the primary",
     ({ upstream }) => upstream?.connected === true && upstream.url === primary.url,
-    { limitMs: 40_000 },
   );
   await assertSamePosition(primary, leaf, paths);
   await assertNoRepairs(leaf);
@@ -182,7 +181,6 @@ scopedTest(
     await assertSamePosition(primary, hub, { source: a, copy: b });
     await assertSameContent(a, [b, c, d]);
   },
-  { limitMs: 120_000 },
 );
 
 scopedTest(
@@ -215,7 +213,6 @@ scopedTest(
     }
     await assertSameContent(a, [b, c, d]);
   },
-  { limitMs: 120_000 },
 );
 
 scopedTest("a list of upstreams: what is wrong in it is told with its line", async (scope) => {

@@ -132,7 +132,7 @@ scopedTest("verify: two databases that differ are told from each other", async (
   assertMatch(differ.out, /not compared: the two were never seen at the same txid/);
   const none = await run(`${third.url}/none`);
   assertEquals([none.code, none.out.includes("No database of this path")], [1, true]);
-}, { limitMs: 90_000 });
+});
 
 scopedTest(
   "self-check: a page that goes bad on a replica's disk is found and fetched by itself",

@@ -57,7 +57,7 @@ export class EventLines implements AsyncDisposable {
   }
 
   /** All lines up to the first that `fits`. */
-  async until(fits: (line: EventLine) => boolean, limitMs = 15_000): Promise<EventLine[]> {
+  async until(fits: (line: EventLine) => boolean, limitMs = 45_000): Promise<EventLine[]> {
     const lines: EventLine[] = [];
     const work = async (): Promise<EventLine[]> => {
       for (let line; (line = await this.next()) !== undefined;) {

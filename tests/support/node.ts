@@ -204,7 +204,7 @@ export class LiveNode implements AsyncDisposable {
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
     return await fetch(`${this.url}${path}`, {
       headers: { ...headers },
-      signal: AbortSignal.timeout(5000),
+      signal: AbortSignal.timeout(20_000),
       ...(this.#client === undefined ? {} : { client: this.#client }),
     });
   }
@@ -246,7 +246,7 @@ export class LiveNode implements AsyncDisposable {
   }
 
   /** Waits until GET /health is 200. */
-  async healthy(limitMs = 15_000): Promise<void> {
+  async healthy(limitMs?: number): Promise<void> {
     await eventually(`node ${this.name} is healthy`, async () => {
       this.#mustRun();
       const { status, text } = await this.health();
@@ -267,7 +267,7 @@ export class LiveNode implements AsyncDisposable {
         this.#mustRun();
         last = await this.database(options.path);
         return test(last) ? last : undefined;
-      }, options.limitMs ?? 15_000);
+      }, options.limitMs);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       throw new Error(`${message}\nlast status: ${JSON.stringify(last)}`);
@@ -275,7 +275,7 @@ export class LiveNode implements AsyncDisposable {
   }
 
   /** Waits for a line of the log of any of its runs. */
-  async logged(pattern: RegExp, limitMs = 15_000): Promise<string> {
+  async logged(pattern: RegExp, limitMs?: number): Promise<string> {
     return await eventually(
       `node ${this.name} logs ${pattern}`,
       () => this.log.find((line) => pattern.test(line)),

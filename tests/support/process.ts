@@ -158,7 +158,7 @@ export function sleep(ms: number): Promise<void> {
 export async function eventually<T>(
   what: string,
   ask: () => Promise<T | undefined> | T | undefined,
-  limitMs = 15_000,
+  limitMs = 45_000,
 ): Promise<T> {
   const deadline = Date.now() + limitMs;
   let last: unknown;

@@ -55,7 +55,7 @@ export async function assertSameContent(
       const { equal, problems } = await compareFiles(source, copy);
       if (equal) return true;
       throw new Error(problems.join("; "));
-    }, options.limitMs ?? 20_000);
+    }, options.limitMs);
     const { byte18, byte19 } = await describeFile(copy);
     assertEquals([byte18, byte19], [127, 2], "the replica's write guard");
   }

@@ -80,7 +80,7 @@ export function scopedTest(
   work: (scope: Scope, t: Deno.TestContext) => Promise<void>,
   options: TestOptions = {},
 ): void {
-  const { limitMs = 60_000, ignore = false } = options;
+  const { limitMs = 180_000, ignore = false } = options;
   Deno.test({
     name,
     ignore,

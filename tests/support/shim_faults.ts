@@ -251,7 +251,7 @@ async function healed(
     await nodeOf(nth).until(
       `well after ${named(cases[nth]!)}`,
       ({ state }) => state === "streaming" || state === "serving",
-      { path, limitMs: 20_000 },
+      { path },
     );
   }));
   for (const node of new Set(paths.map((_, nth) => nodeOf(nth)))) await node.healthy();

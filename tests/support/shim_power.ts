@@ -301,7 +301,7 @@ async function replicatedAgain(
   }
   await app.commits(ahead, 5); // before a node is there; on the others after
   const primary = startNode(scope, "primaries", { dbs: sources.map((path) => ({ path })) }, env);
-  await primary.healthy(30_000);
+  await primary.healthy();
   await app.watch(pairs.map(({ copy }) => copy));
   const replica = startNode(scope, "replicas", {
     dbs: pairs.map(({ source, copy }) => ({

@@ -201,7 +201,7 @@ export async function promotionPowerLoss(scope: Scope, options: StandingOptions)
   await old.healthy();
   const resumed = replicas.map(({ path }) => ({ path, upstream }));
   const replica = startNode(scope, "replicas", { dbs: resumed }, boot);
-  await replica.healthy(30_000);
+  await replica.healthy();
   await app.commits([source], 3);
   await sameAsPrimary(
     app,
@@ -231,7 +231,7 @@ async function followed(scope: Scope, node: LiveNode, primaries: readonly Placed
       upstream: { url: node.url, path: source },
     })),
   });
-  await followers.healthy(30_000);
+  await followers.healthy();
   await app.commits(paths, 1);
   await sameAsPrimary(app, copies.map((copy) => ({ ...copy, replica: followers })));
   await followers.stop();
@@ -329,7 +329,7 @@ export async function demotionPowerLoss(scope: Scope, options: StandingOptions):
   }
   say(`demotion, killed: ${options.killed}`, { images: report.images, ...seen });
   assert(seen.primary > 3 && seen.replica > 3, "both were seen");
-  for (const node of [one, two]) await node.healthy(30_000);
+  for (const node of [one, two]) await node.healthy();
   const writer = scope.own(new ShimApp());
   for (const { source, which } of copies) {
     const { n } = await writer.open(source);
