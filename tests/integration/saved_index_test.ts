@@ -71,6 +71,10 @@ for (const signal of ENDS) {
     }
     assert(believed > 0, "the replica's index is saved"); // not if it is killed in a checkpoint
     assertUndisturbed(await writer.stopWriter());
+    await pair.primary.until( // killed in a checkpoint, it would read its file, too
+      "rests",
+      ({ walFrames = 0, walBackfilled }) => walFrames < 1000 || walFrames === walBackfilled,
+    );
     await assertInSync(pair);
     await end(pair.primary, signal);
     assert(await again(pair.primary), "the primary's index is saved");
