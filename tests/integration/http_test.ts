@@ -23,7 +23,10 @@ scopedTest("/status tells roles, positions and replicas", async (scope) => {
   assertMatch(ours.hash!, HEX16);
   assertEquals([ours.pageSize, ours.pageCount! > 10, ours.upstream], [4096, true, undefined]);
   assert(ours.counters.commits > 0 && ours.txid! > 0);
-  const theirs = await pair.replica.database(pair.copy);
+  const theirs = await pair.replica.until(
+    "has heard that it has all",
+    ({ upstream }) => upstream!.lag.ms === 0,
+  );
   assertEquals([theirs.role, theirs.state, theirs.readable], ["replica", "streaming", true]);
   assertEquals([theirs.id, theirs.pageCount], [ours.id, ours.pageCount]);
   assertEquals(theirs.upstream!.url, pair.primary.url);
