@@ -46,11 +46,30 @@ function sharing(path: string, url: readonly string[]): NodeConfig {
   return { dbs: [{ path, upstream: { url } }] };
 }
 
+/**
+ * The first in its list is followed. On a busy machine that one may not answer in its two seconds and be
+ * passed over; then it chooses once more.
+ */
+async function assertFollowsFirst(node: LiveNode, first: LiveNode): Promise<void> {
+  const followed = async (): Promise<string | undefined> => (await node.database()).upstream?.url;
+  if (await followed() !== first.url) {
+    await node.stop();
+    node.start();
+    await node.healthy();
+  }
+  assertEquals(await followed(), first.url, "the first that answers");
+}
+
+async function firstCopies(node: LiveNode): Promise<number> {
+  return (await node.database()).counters.firstCopies;
+}
+
 /** It has left a hub that is cut off, and has lost nothing by it. */
 async function assertLeftFor(
   primary: LiveNode,
   leaf: LiveNode,
   paths: { readonly source: string; readonly copy: string },
+  copies: number,
 ): Promise<void> {
   await leaf.until(
     "follows the primary",
@@ -58,7 +77,7 @@ async function assertLeftFor(
   );
   await assertSamePosition(primary, leaf, paths);
   await assertNoRepairs(leaf);
-  assertEquals((await leaf.database()).counters.firstCopies, 1, "by delta since");
+  assertEquals(await firstCopies(leaf), copies, "by delta since");
   assertMatch(leaf.log.join("\n"), /is cut off from the primary/);
   await leaf.healthy();
 }
@@ -68,7 +87,7 @@ scopedTest("a list of upstreams: who is promoted is followed without a word", as
   await write(scope, a.path, 50);
   for (const { node } of [b, c]) {
     await assertSamePosition(a.node, node);
-    assertEquals((await node.database()).upstream?.url, a.node.url, "the first that answers");
+    await assertFollowsFirst(node, a.node);
   }
   await a.node.kill();
   const { status } = await b.node.post("/promote", { path: b.path });
@@ -136,7 +155,8 @@ scopedTest(
     const path = await scope.path("d/app.db");
     const url = [b, c, a].map((member) => `${member.node.url}${member.path}`);
     const leaf = await scope.start("d", sharing(path, url));
-    assertEquals((await leaf.database()).upstream?.url, b.node.url);
+    await assertFollowsFirst(leaf, b.node);
+    const copies = await firstCopies(leaf);
     const writer = await scope.app();
     await writer.startWriter({ path: a.path, pace_ms: 2 });
     for (const [lost, next] of [[b, c], [c, a]] as const) {
@@ -150,7 +170,7 @@ scopedTest(
     await assertSamePosition(a.node, leaf);
     await assertSameContent(a.path, [path]);
     await assertNoRepairs(leaf);
-    assertEquals((await leaf.database()).counters.firstCopies, 1, "by delta since");
+    assertEquals(await firstCopies(leaf), copies, "by delta since");
   },
 );
 
@@ -173,10 +193,11 @@ scopedTest(
     });
     const url = [`${hub.url}${b}`, `${twin.url}${d}`, `${primary.url}${a}`];
     const leaf = await scope.start("c", sharing(c, url));
-    assertEquals((await leaf.database()).upstream?.url, hub.url);
+    await assertFollowsFirst(leaf, hub);
+    const copies = await firstCopies(leaf);
     line.set({ kind: "hole" });
     await write(scope, a, 20);
-    await assertLeftFor(primary, leaf, { source: a, copy: c });
+    await assertLeftFor(primary, leaf, { source: a, copy: c }, copies);
     line.set({ kind: "pass" });
     await assertSamePosition(primary, hub, { source: a, copy: b });
     await assertSameContent(a, [b, c, d]);
@@ -198,11 +219,12 @@ scopedTest(
     await hub.healthy();
     const leaf = await scope.start("c", sharing(c, [`${hub.url}${b}`, `${primary.url}${a}`]));
     const loyal = await scope.start("d", sharing(d, [`${hub.url}${b}`]));
-    assertEquals((await leaf.database()).upstream?.url, hub.url);
+    await assertFollowsFirst(leaf, hub);
+    const copies = await firstCopies(leaf);
     const rule = shim.rules.add({ path: `${b}-wal`, on: "write", failure: "ENOSPC", from: 1 });
     try {
       await write(scope, a, 20);
-      await assertLeftFor(primary, leaf, { source: a, copy: c });
+      await assertLeftFor(primary, leaf, { source: a, copy: c }, copies);
       const { status, text } = await loyal.health();
       assertEquals([status, JSON.parse(text).databases[0].cause], [503, "lag"], text);
     } finally {
