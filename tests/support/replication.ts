@@ -83,6 +83,26 @@ export async function assertSamePosition(
   });
 }
 
+/** What a replica's log says of an upstream that stands. */
+export const SILENCE = /The upstream sent nothing for 3 s/;
+
+/**
+ * A replica whose upstream was never lost in this run, but for silences that its log tells of: where a
+ * whole machine stands for three seconds, streams are cut that nothing is wrong with.
+ */
+export async function assertNeverCut(node: LiveNode, path?: string): Promise<void> {
+  const database = await node.database(path);
+  await eventually(`${node.name} has not lost its upstream`, async () => {
+    const { counters } = await node.database(path);
+    const run = node.log.slice(node.log.findLastIndex((line) => /^exited with/.test(line)) + 1);
+    const silences = run.filter((line) =>
+      SILENCE.test(line) && line.includes(`"db":${JSON.stringify(database.path)}`)
+    );
+    assertEquals(counters.upstreamLost, silences.length);
+    return true;
+  }, 5000); // a line of the log may come after the status
+}
+
 /** No replica had to compare hashes: every resume was exact. */
 export async function assertNoRepairs(...nodes: readonly LiveNode[]): Promise<void> {
   for (const node of nodes) {
