@@ -110,7 +110,7 @@ scopedTest(`frames that SQLite ${OLD} left without a checksum are followed`, asy
   });
   await app.exec(rows(3, 400), "UPDATE t SET b = 'changed' WHERE a = 3");
   await same();
-  assertEquals((await pair.primary.getText("/health")).status, 200);
+  await pair.primary.healthy();
   assertEquals((await counters(pair.primary)).newEpochs, epochs);
   await assertNoRepairs(pair.replica);
 }, { limitMs: 240_000, ignore: !pip });

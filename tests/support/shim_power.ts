@@ -165,7 +165,7 @@ async function followedAgain(
     assertEquals(n, kept[nth]!.n ?? n, `it knew where it was: ${copies[nth]!.which}`);
   }
   say("nodes on images", { images: dbs.length, stateless: stateless.size });
-  assertEquals((await again.health()).status, 200);
+  await again.healthy();
   await again.stop();
 }
 
