@@ -1,4 +1,3 @@
-import { formatPosition } from "../../src/base/types.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../support/assert.ts";
 import { SqlError } from "../support/app.ts";
 import { describeFile } from "../support/content.ts";
@@ -10,15 +9,11 @@ import {
   assertSameContent,
   assertSamePosition,
   assertUndisturbed,
+  positionOf,
   primaryOf,
   replicaOf,
 } from "../support/replication.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
-
-async function positionOf(node: LiveNode): Promise<string> {
-  const { epoch, txid } = await node.database();
-  return formatPosition({ epoch: epoch!, txid: txid! });
-}
 
 async function write(scope: Scope, path: string, count: number): Promise<void> {
   await using writer = await scope.app();

@@ -67,6 +67,15 @@ export async function assertInSync(pair: Pair, options: SameOptions = {}): Promi
   await assertSamePosition(pair.primary, pair.replica, pair);
 }
 
+/** "epoch/txid" of what is committed now: who is asked for it looks, for a status it does not. */
+export async function positionOf(node: LiveNode, path?: string): Promise<string> {
+  const database = await node.database(path);
+  const query = new URLSearchParams({ path: database.path });
+  const { status, text } = await node.getText(`/position?${query}`);
+  assertEquals(status, 200, text);
+  return JSON.parse(text).position;
+}
+
 export async function assertSamePosition(
   primary: LiveNode,
   replica: LiveNode,
@@ -74,7 +83,7 @@ export async function assertSamePosition(
 ): Promise<void> {
   const place = ({ epoch, txid, hash }: DatabaseStatus) => ({ epoch, txid, hash });
   await eventually(`${replica.name} is where ${primary.name} is`, async () => {
-    // The primary may notice a commit only now: both are asked each time.
+    await positionOf(primary, paths.source); // it may notice a commit only now
     assertEquals(
       place(await replica.database(paths.copy)),
       place(await primary.database(paths.source)),
