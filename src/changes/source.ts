@@ -50,8 +50,9 @@ export interface ChangeSource {
   /**
    * Yields a hello record, then waits until newer than `since` and yields all that is newer as ONE
    * transaction (begin, pages, commit), then the same again from there, with a heartbeat each second
-   * in between, fewer for who is told beside the stream; ends only by `signal`. The next answer begins when the last byte of this one has
-   * been taken: a slow asker gets fewer, larger answers and costs no memory.
+   * in between, fewer for who is told beside the stream; ends only by `signal`. The next answer begins
+   * when the last byte of this one has been taken: a slow asker gets fewer, larger answers and costs
+   * no memory.
    *
    * A local database never writes a yielded buffer again: it may be shared with other askers. Another
    * node's bytes are good until the next ones are asked for.

@@ -121,7 +121,7 @@ export class Streams {
         if (replica !== undefined) downstreams.sent(replica, epoch, txid);
       },
       holds: (pieces, bytes) => this.#guests.holds(reader, pieces, bytes),
-      ...(replica === undefined ? {} : { toldAt: () => downstreams.toldAt(replica) }),
+      ...(replica === undefined ? {} : { toldAt: () => downstreams.beatAt(replica) }),
     };
     const gone = replica === undefined
       ? () => {}

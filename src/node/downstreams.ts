@@ -85,7 +85,7 @@ export class Downstreams {
   }
 
   /** When tell() was called last (monotonic), -Infinity if never. */
-  toldAt(id: string): number {
+  beatAt(id: string): number {
     return this.#all.get(id)?.beatAt ?? -Infinity;
   }
 

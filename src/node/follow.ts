@@ -69,7 +69,7 @@ export async function followOnce(
     try {
       events.heartbeat(beat, askedAt);
       // Of something newer the stream itself must tell.
-      if (beat.txid <= grammar.at) silence.heard(askedAt);
+      if (beat.txid <= grammar.at) silence.heard();
     } catch (error) {
       refuted = error;
       connection.abort();
@@ -213,9 +213,9 @@ class SilenceGuard {
     this.#arm();
   }
 
-  /** It was there at this time (monotonic). */
-  heard(at: number): void {
-    this.#last = Math.max(this.#last, at);
+  /** As if a byte had come. */
+  heard(): void {
+    this.#last = Math.max(this.#last, this.#env.clock.monotonic()); // Infinity stays
   }
 
   async *watch(

@@ -134,9 +134,7 @@ export class LiveSource implements ChangeSource {
 
   /** What a heartbeat tells, for who reports; undefined once it has ended. */
   beat(): Beat | undefined {
-    if (this.#ended !== undefined) return undefined;
-    const { position, index } = this.#database;
-    return { ...position, hash: index.hash, staleMs: this.#database.staleMs() };
+    return this.#ended === undefined ? this.#beat() : undefined;
   }
 
   /** Nobody to tell: who asks in this process knows. */
@@ -158,11 +156,13 @@ export class LiveSource implements ChangeSource {
     return encodeHashes({ level, first, ...position, pageCount: index.pageCount, words });
   }
 
-  #heartbeat(at: Position | undefined): Bytes {
+  #beat(): Beat {
     const { position, index } = this.#database;
-    const staleMs = this.#database.staleMs();
-    const sent = at?.txid ?? ZERO_TXID;
-    return encodeHeartbeat({ ...position, hash: index.hash, staleMs, sent });
+    return { ...position, hash: index.hash, staleMs: this.#database.staleMs() };
+  }
+
+  #heartbeat(at: Position | undefined): Bytes {
+    return encodeHeartbeat({ ...this.#beat(), sent: at?.txid ?? ZERO_TXID });
   }
 
   #hello(): Bytes {

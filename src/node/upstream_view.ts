@@ -179,6 +179,7 @@ export class UpstreamView {
 
   /** It was so at `asOf` or later (monotonic). */
   heartbeat({ epoch, txid, staleMs }: Beat, asOf = this.#env.clock.monotonic()): void {
+    this.#heardAt = Math.max(this.#heardAt, asOf);
     this.#upstreamCurrent = staleMs === 0 ? undefined : asOf - staleMs;
     this.#told(epoch, txid, asOf);
     if (this.#txid <= this.#applied) this.#answerBytes = 0; // heartbeats are bytes of no answer

@@ -40,14 +40,14 @@ Deno.test("Downstreams shows what a replica reports, and what was sent to it", a
 
 Deno.test("Downstreams tells beside its stream only whom it has a stream to", async () => {
   const { env, downstreams } = setup();
-  assertEquals([downstreams.tell("a"), downstreams.toldAt("a")], [false, -Infinity]);
+  assertEquals([downstreams.tell("a"), downstreams.beatAt("a")], [false, -Infinity]);
   const ended = downstreams.connect("a", "10.0.0.1:5", EPOCH);
-  assertEquals(downstreams.toldAt("a"), -Infinity);
+  assertEquals(downstreams.beatAt("a"), -Infinity);
   await env.clock.advance(700);
-  assertEquals([downstreams.tell("a"), downstreams.toldAt("a")], [true, 700]);
+  assertEquals([downstreams.tell("a"), downstreams.beatAt("a")], [true, 700]);
   ended();
   await env.clock.advance(100);
-  assertEquals([downstreams.tell("a"), downstreams.toldAt("a")], [false, 700]);
+  assertEquals([downstreams.tell("a"), downstreams.beatAt("a")], [false, 700]);
 });
 
 Deno.test("Downstreams shows a replica as not connected when it is silent, until it speaks", async () => {

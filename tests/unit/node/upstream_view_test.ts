@@ -275,6 +275,8 @@ Deno.test("UpstreamView counts what it hears late from when it was asked for", a
   view.heartbeat(beat(5));
   view.heartbeat(beat(4), 4000); // on its way when the stream said more
   assertEquals(view.lagMs(), 0);
+  await env.clock.advance(3000);
+  assertMatch(view.why()!, /nothing has come from the upstream for 3 s/);
   view.disconnected(undefined);
 });
 
