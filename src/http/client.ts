@@ -72,7 +72,8 @@ const READ_BYTES = { first: 4096, most: 65536 } as const;
 const SMALL_READS = 4;
 /** For `auto`: requests that are timed, and the round trip from which a machine is far. */
 const PROBES = 3;
-const PROBE_LIMIT_MS = 2000;
+/** All of them: who is given up after 3 s of silence has not been asked for the stream yet. */
+const PROBE_LIMIT_MS = 1000;
 const FAR_MS = 5;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
 

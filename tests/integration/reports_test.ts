@@ -7,6 +7,7 @@ import { assert, assertEquals } from "../support/assert.ts";
 import type { LiveNode } from "../support/node.ts";
 import { eventually, sleep } from "../support/process.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
+import { SlowLine } from "../support/slow_line.ts";
 
 const DATABASES = 30;
 const SECONDS = 6;
@@ -102,19 +103,17 @@ async function followed(scope: Scope): Promise<{ primary: LiveNode; paths: reado
 /** One copy of each, that has told that it has all. */
 async function following(
   scope: Scope,
-  proxy: Counted,
+  proxy: { readonly url: string },
   primary: LiveNode,
   paths: readonly string[],
 ): Promise<{ replica: LiveNode; copies: readonly string[] }> {
   const copies = await Promise.all(paths.map((_, nth) => scope.path(`replica/${nth}.db`)));
-  const dbs = copies.map((path, nth) => ({
-    path,
-    upstream: { url: proxy.url, path: paths[nth]! },
-  }));
+  const { url } = proxy;
+  const dbs = copies.map((path, nth) => ({ path, upstream: { url, path: paths[nth]! } }));
   const replica = await scope.start("replica", { dbs });
   await eventually("all have told that they have it", async () => {
     const { databases } = await primary.status();
-    return databases.every(({ txid, replicas }) =>
+    return databases.slice(0, paths.length).every(({ txid, replicas }) =>
       replicas?.length === 1 && replicas[0]!.connected && replicas[0]!.durable === txid
     ) || undefined;
   });
@@ -204,5 +203,23 @@ scopedTest(
     });
     primary.child.signal("SIGCONT");
     await eventually("all go on", async () => (await replica.health()).status === 200 || undefined);
+  },
+);
+
+scopedTest(
+  "a line of 1.6 seconds there and back is not taken for a silent upstream",
+  async (scope) => {
+    const { primary, paths } = await followed(scope);
+    const { hostname, port } = new URL(primary.url);
+    const line = scope.own(
+      new SlowLine({ hostname, port: Number(port) }, { bytesPerSecond: 10e6, delayMs: 800 }),
+    );
+    const { replica } = await following(scope, line, primary, paths.slice(0, 5));
+    const givenUp = (): number =>
+      replica.log.filter((line) => line.includes("sent nothing")).length;
+    const before = givenUp();
+    await sleep(12_000); // four times as long as a silence may last
+    const times = givenUp() - before;
+    assert(times < 5, `${times} streams were given up`);
   },
 );
