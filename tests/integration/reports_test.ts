@@ -10,7 +10,7 @@ import { type Scope, scopedTest } from "../support/scope.ts";
 import { SlowLine } from "../support/slow_line.ts";
 
 const DATABASES = 30;
-const SECONDS = 6;
+const SECONDS = 4;
 
 interface Counted extends AsyncDisposable {
   readonly url: string;
@@ -87,10 +87,13 @@ function proxyTo(node: LiveNode, knows: Knows): Counted {
   return proxy;
 }
 
-async function followed(scope: Scope): Promise<{ primary: LiveNode; paths: readonly string[] }> {
+async function followed(
+  scope: Scope,
+  count = DATABASES,
+): Promise<{ primary: LiveNode; paths: readonly string[] }> {
   const app = await scope.app();
   const paths: string[] = [];
-  for (let nth = 0; nth < DATABASES; nth++) {
+  for (let nth = 0; nth < count; nth++) {
     const path = await scope.path(`primary/${nth}.db`);
     await app.open(path);
     await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)", "INSERT INTO t VALUES(1)");
@@ -113,7 +116,7 @@ async function following(
   const replica = await scope.start("replica", { dbs });
   await eventually("all have told that they have it", async () => {
     const { databases } = await primary.status();
-    return databases.slice(0, paths.length).every(({ txid, replicas }) =>
+    return databases.every(({ txid, replicas }) =>
       replicas?.length === 1 && replicas[0]!.connected && replicas[0]!.durable === txid
     ) || undefined;
   });
@@ -166,11 +169,11 @@ for (const [knows, upstream] of KNOWING) {
 scopedTest(
   "a stream that dies in silence is noticed though its upstream speaks beside it",
   async (scope) => {
-    const { primary, paths } = await followed(scope);
+    const { primary, paths } = await followed(scope, 10);
     await using proxy = proxyTo(primary, "beats");
     const { replica, copies } = await following(scope, proxy, primary, paths);
     proxy.hold(paths[7]!);
-    await sleep(5000); // it has nothing to carry: nobody needs to know
+    await sleep(3500); // it has nothing to carry: nobody needs to know
     await eventually("all are current", async () => {
       const { databases } = await replica.status();
       return databases.every(({ state, upstream }) => {
@@ -209,16 +212,16 @@ scopedTest(
 scopedTest(
   "a line of 1.6 seconds there and back is not taken for a silent upstream",
   async (scope) => {
-    const { primary, paths } = await followed(scope);
+    const { primary, paths } = await followed(scope, 5);
     const { hostname, port } = new URL(primary.url);
     const line = scope.own(
       new SlowLine({ hostname, port: Number(port) }, { bytesPerSecond: 10e6, delayMs: 800 }),
     );
-    const { replica } = await following(scope, line, primary, paths.slice(0, 5));
+    const { replica } = await following(scope, line, primary, paths);
     const givenUp = (): number =>
       replica.log.filter((line) => line.includes("sent nothing")).length;
     const before = givenUp();
-    await sleep(12_000); // four times as long as a silence may last
+    await sleep(7000); // twice as long as a silence may last
     const times = givenUp() - before;
     assert(times < 5, `${times} streams were given up`);
   },
