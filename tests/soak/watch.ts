@@ -20,6 +20,8 @@ const POLL_MS = 50;
 const DELAY_WINDOW_MS = 15_000;
 /** A replica that answers 200 and was left alone for so long has what the primary had then. */
 const FRESH_MS = 5000;
+/** Of a database that was told, here and further up, within the last heartbeats. */
+const CURRENT_MS = 1000;
 /** The server on the event loop of a busy machine; a node that hangs does not answer at all. */
 const HANGS_MS = 8000;
 /** A VACUUM on a busy machine holds the log up for so long; that the node says so is right. */
@@ -114,7 +116,8 @@ export class Watch implements AsyncDisposable {
   }
 
   /**
-   * The node answers 200 and has all that the primary has now, within `limitMs`; a violation if not.
+   * The node answers 200, has all that the primary has now, and each of its databases is current (else
+   * it may answer 503 soon), within `limitMs`; a violation if not.
    */
   async recovers(member: Member, limitMs: number, after: string): Promise<void> {
     const started = performance.now();
@@ -127,7 +130,9 @@ export class Watch implements AsyncDisposable {
       if (primary !== undefined && primary.epoch !== wanted?.epoch) wanted = primary;
       last = await askHealth(member);
       const place = last.status === 200 ? await placeOf(member) : undefined;
-      if (wanted !== undefined && place?.epoch === wanted.epoch && place.txid >= wanted.txid) {
+      const hasAll = place !== undefined && place.epoch === wanted?.epoch &&
+        place.txid >= wanted.txid;
+      if (hasAll && await isCurrent(member)) {
         this.#ledger.high("longest way back to 200 after a fault, ms", performance.now() - started);
         return;
       }
@@ -287,6 +292,15 @@ async function placeOf(member: Member): Promise<Place | undefined> {
     return epoch === undefined || txid === undefined ? undefined : { epoch, txid };
   } catch {
     return undefined;
+  }
+}
+
+async function isCurrent(member: Member): Promise<boolean> {
+  try {
+    const { databases } = await member.node.status();
+    return databases.every(({ upstream }) => (upstream?.lag.ms ?? 0) < CURRENT_MS);
+  } catch {
+    return false;
   }
 }
 
