@@ -231,7 +231,7 @@ export class Server {
   async #report(c: Request): Promise<Response> {
     const { downstreams } = this.#served(c);
     downstreams.report(
-      replicaOf((name) => c.req.query(name)),
+      replicaOf(asked(c).query),
       parseReport(await this.#text(c, MAX_REPORT_BYTES)),
     );
     return new Response(null, { status: 204 });
@@ -247,7 +247,7 @@ export class Server {
   async #tree(c: Request): Promise<Response> {
     const database = this.#database(c);
     const branches = parseBranches(await this.#text(c, MAX_TREE_BYTES));
-    database.downstreams.branches(replicaOf((name) => c.req.query(name)), branches);
+    database.downstreams.branches(replicaOf(asked(c).query), branches);
     const { upstream } = database.status();
     return json(upstream === undefined ? [] : aboveOf(upstream));
   }
@@ -295,7 +295,7 @@ export class Server {
 
   async #wait(c: Request): Promise<Response> {
     const database = this.#database(c);
-    const request = waitRequest((name) => c.req.query(name));
+    const request = waitRequest(asked(c).query);
     const answer = await waitFor(database, request, this.#env, c.req.raw.signal);
     return json(waitJson(answer), WAIT_STATUS[answer.result]);
   }

@@ -18,6 +18,7 @@ import { Counters } from "./counters.ts";
 import { Downstreams } from "./downstreams.ts";
 import { demote, type Demoted, type Peer } from "./demotion.ts";
 import { HistoryFile } from "./history_file.ts";
+import type { LiveSource } from "./live_source.ts";
 import { openPrimary, takeOver } from "./open_primary.ts";
 import type { DatabaseOptions, UpstreamOptions } from "./options.ts";
 import type { Primary } from "./primary.ts";
@@ -103,7 +104,7 @@ export class Database implements Waited {
     this.downstreams = new Downstreams(this.#env, () => this.moves.wake());
     this.checks = new FileChecks({
       counters: this.counters,
-      source: () => this.#primary?.source ?? this.#replica?.source,
+      source: () => this.#source,
       distrust: (pgno) => this.#replica?.distrust(pgno),
     }, this.#env);
     this.#connect = connect;
@@ -341,10 +342,15 @@ export class Database implements Waited {
     throw cycle;
   }
 
+  /** What replicas of this node are served from, if there is something to serve. */
+  get #source(): LiveSource | undefined {
+    return this.#primary?.source ?? this.#replica?.source;
+  }
+
   /** @throws {LiveError} "not_ready" with the reason while there is nothing to serve, "guard". */
   served(): Served {
     if (this.#standing.refusal !== undefined) throw this.#standing.refusal;
-    const source = this.#primary?.source ?? this.#replica?.source;
+    const source = this.#source;
     const position = this.#primary?.position ?? this.#replica?.position;
     const pageCount = this.#primary?.index.pageCount ?? this.#replica?.opened?.index.pageCount;
     const { downstreams, counters } = this;
@@ -357,7 +363,7 @@ export class Database implements Waited {
   /** Where this database is, for a replica that has a stream: it needs no heartbeat for a while then. */
   beat(replica: string): Beat | undefined {
     if (this.#standing.refusal !== undefined || !this.downstreams.tell(replica)) return undefined;
-    return (this.#primary?.source ?? this.#replica?.source)?.beat();
+    return this.#source?.beat();
   }
 
   #notReady(): LiveError {

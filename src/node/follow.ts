@@ -59,11 +59,16 @@ export async function followOnce(
 ): Promise<void> {
   if (signal.aborted) return;
   using connection = new Stop(signal);
-  const silence = new SilenceGuard(env, () => connection.abort());
+  /** Why this side ended the connection; undefined while it did not. */
+  let gaveUp: unknown;
+  const giveUp = (reason: unknown): void => {
+    gaveUp ??= reason;
+    connection.abort();
+  };
+  const silence = new SilenceGuard(env, () => giveUp(silent()));
   const grammar = new Grammar(request.since?.txid ?? ZERO_TXID);
   /** An answer comes, or is applied: it tells more than what is said beside it. */
   let busy = request.wanted !== undefined;
-  let refuted: unknown;
   const beside: Beside = (beat, askedAt) => {
     if (busy || connection.signal.aborted || beat.epoch !== grammar.epoch) return;
     try {
@@ -71,8 +76,7 @@ export async function followOnce(
       // Of something newer the stream itself must tell.
       if (beat.txid <= grammar.at) silence.heard();
     } catch (error) {
-      refuted = error;
-      connection.abort();
+      giveUp(error);
     }
   };
   try {
@@ -111,14 +115,12 @@ export async function followOnce(
     }
   } catch (error) {
     target.abort();
-    if (silence.fired) throw silent();
-    throw refuted ?? error;
+    throw gaveUp ?? error;
   } finally {
     silence.stop();
     connection.abort();
   }
-  if (silence.fired) throw silent();
-  if (refuted !== undefined) throw refuted;
+  if (gaveUp !== undefined) throw gaveUp;
 }
 
 /** What may follow what, so that a target is never given what it cannot make sense of. */
@@ -204,7 +206,6 @@ class SilenceGuard {
   readonly #onSilence: () => void;
   #last: number;
   #cancel: () => void = () => {};
-  fired = false;
 
   constructor(env: Env, onSilence: () => void) {
     this.#env = env;
@@ -239,10 +240,8 @@ class SilenceGuard {
     const left = this.#last + SILENCE_MS - this.#env.clock.monotonic();
     const ms = left === Infinity ? OWN_WORK_MS : Math.max(0, left) + 1;
     this.#cancel = this.#env.clock.after(ms, () => {
-      if (this.#env.clock.monotonic() - this.#last > SILENCE_MS) {
-        this.fired = true;
-        this.#onSilence();
-      } else this.#arm();
+      if (this.#env.clock.monotonic() - this.#last > SILENCE_MS) this.#onSilence();
+      else this.#arm();
     });
   }
 }

@@ -6,6 +6,7 @@
 import { assert, assertEquals } from "../support/assert.ts";
 import type { LiveNode } from "../support/node.ts";
 import { eventually, sleep } from "../support/process.ts";
+import { SILENCE } from "../support/replication.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
 import { SlowLine } from "../support/slow_line.ts";
 
@@ -181,7 +182,7 @@ scopedTest(
       }) || undefined;
     });
     const gaveUp = (): number =>
-      replica.log.filter((line) => line.includes("sent nothing") && line.includes("/7.db")).length;
+      replica.log.filter((line) => SILENCE.test(line) && line.includes("/7.db")).length;
     assertEquals(gaveUp(), 0);
     const app = await scope.open(paths[7]!);
     await app.exec("INSERT INTO t VALUES(2)");
@@ -218,8 +219,7 @@ scopedTest(
       new SlowLine({ hostname, port: Number(port) }, { bytesPerSecond: 10e6, delayMs: 800 }),
     );
     const { replica } = await following(scope, line, primary, paths);
-    const givenUp = (): number =>
-      replica.log.filter((line) => line.includes("sent nothing")).length;
+    const givenUp = (): number => replica.log.filter((line) => SILENCE.test(line)).length;
     const before = givenUp();
     await sleep(7000); // twice as long as a silence may last
     const times = givenUp() - before;

@@ -1,22 +1,18 @@
 /**
  * A second database of every node, in which little happens: what is said of it is mostly said beside its
- * streams, together with what is said of the busy one. May import: tests/support,
- * tests/soak/{fleet,ledger}.
+ * streams, together with what is said of the busy one. May import: tests/support, tests/soak/ledger.
  * @module
  */
 import { App, SqlError } from "../support/app.ts";
-import { compareFiles } from "../support/content.ts";
-import { eventually, sleep } from "../support/process.ts";
-import type { Fleet } from "./fleet.ts";
+import { sleep } from "../support/process.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Longer than a heartbeat may take, shorter than what a stream waits for one at most. */
 const PAUSE_MS = 4000;
 const LOOK_MS = 50;
-const SAME_CONTENT_MS = 30_000;
 
 export class Quiet implements AsyncDisposable {
-  readonly #fleet: Fleet;
+  readonly #path: string;
   readonly #ledger: Ledger;
   readonly #app = new App();
   #mayWrite = true;
@@ -24,14 +20,15 @@ export class Quiet implements AsyncDisposable {
   #writing: Promise<void> | undefined;
   #working: Promise<void> | undefined;
 
-  constructor(fleet: Fleet, ledger: Ledger) {
-    this.#fleet = fleet;
+  /** `path`: the primary's. */
+  constructor(path: string, ledger: Ledger) {
+    this.#path = path;
     this.#ledger = ledger;
   }
 
-  /** Makes the primary's, and writes to it from now on. */
+  /** Makes it, and writes to it from now on. */
   async start(): Promise<void> {
-    await this.#app.open(this.#fleet.primary.quietPath);
+    await this.#app.open(this.#path);
     await this.#app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(n INTEGER PRIMARY KEY, x)");
     this.#working = this.#run();
   }
@@ -44,24 +41,6 @@ export class Quiet implements AsyncDisposable {
 
   resume(): void {
     this.#mayWrite = true;
-  }
-
-  /** While it pauses; a violation for each replica that does not come to the primary's content. */
-  async assertEqual(): Promise<void> {
-    const { primary, replicas } = this.#fleet;
-    await Promise.all(replicas.map(async ({ name, quietPath }) => {
-      try {
-        await eventually("the same pages", async () => {
-          const { equal, problems } = await compareFiles(primary.quietPath, quietPath);
-          if (equal) return true;
-          throw new Error(problems.join("; "));
-        }, SAME_CONTENT_MS);
-        this.#ledger.count("quiet content comparisons");
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#ledger.violation(`the quiet database of ${name} has other content: ${reason}`);
-      }
-    }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -48,7 +48,7 @@ export async function run(options: RunOptions): Promise<Summary> {
   const path = (name: typeof NODES[number]): string => fleet.get(name).path;
   const crew = new Crew({ folder, engines, seed: random.seed(), ledger, path });
   const watch = new Watch(fleet, ledger, BOUNDS);
-  const quiet = new Quiet(fleet, ledger);
+  const quiet = new Quiet(fleet.primary.quietPath, ledger);
   const world: World = {
     ...{ folder, fleet, crew, watch, ledger, quiet },
     backup: undefined,

@@ -3,7 +3,7 @@
  * pages. May import: src/base (text), tests/support, tests/soak/{fleet,world}.
  * @module
  */
-import { compareFiles } from "../support/content.ts";
+import { eventuallyEqual } from "../support/content.ts";
 import { eventually, sleep } from "../support/process.ts";
 import type { Member } from "./fleet.ts";
 import { statusText } from "./watch.ts";
@@ -11,6 +11,8 @@ import type { World } from "./world.ts";
 
 const SAME_POSITION_MS = 30_000;
 const SAME_CONTENT_MS = 20_000;
+/** Its position is not waited for first. */
+const QUIET_CONTENT_MS = 30_000;
 /** Longer than the slow timer of a node. */
 const QUIET_MS = 400;
 
@@ -30,18 +32,13 @@ export async function settle(world: World): Promise<void> {
 
 /** Nobody may be writing. */
 export async function assertEqual(world: World): Promise<void> {
-  const { fleet, ledger, quiet } = world;
-  const same = quiet.assertEqual();
-  await Promise.all(fleet.replicas.map(async (replica) => {
-    if (!await samePosition(world, replica)) return;
-    ledger.count("content comparisons");
-    try {
-      await sameContent(fleet.primary, replica);
-    } catch (error) {
-      ledger.violation(`${replica.name} has other content: ${text(error)}`);
+  await Promise.all(world.fleet.replicas.map(async (replica) => {
+    const quiet = sameContent(world, replica, "quietPath", QUIET_CONTENT_MS);
+    if (await samePosition(world, replica)) {
+      await sameContent(world, replica, "path", SAME_CONTENT_MS);
     }
+    await quiet;
   }));
-  await same;
 }
 
 async function samePosition({ fleet, ledger }: World, replica: Member): Promise<boolean> {
@@ -65,13 +62,19 @@ function place(status: { epoch?: string; txid?: number; hash?: string }): string
   return epoch === undefined ? "nowhere" : `${epoch}/${txid} with hash ${hash}`;
 }
 
-/** @throws {Error} with what differs. */
-async function sameContent(primary: Member, replica: Member): Promise<void> {
-  await eventually("the same pages", async () => {
-    const { equal, problems } = await compareFiles(primary.path, replica.path);
-    if (equal) return true;
-    throw new Error(problems.join("; "));
-  }, SAME_CONTENT_MS);
+async function sameContent(
+  { fleet, ledger }: World,
+  replica: Member,
+  which: "path" | "quietPath",
+  limitMs: number,
+): Promise<void> {
+  const quiet = which === "quietPath" ? "quiet " : "";
+  ledger.count(`${quiet}content comparisons`);
+  try {
+    await eventuallyEqual(fleet.primary[which], replica[which], limitMs);
+  } catch (error) {
+    ledger.violation(`${replica.name} has other ${quiet}content: ${text(error)}`);
+  }
 }
 
 /** By SQLite's backup API, from the live file, outside the small file system. Writers must be paused. */

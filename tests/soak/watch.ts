@@ -125,14 +125,15 @@ export class Watch implements AsyncDisposable {
     let wanted: Place | undefined;
     while (performance.now() - started < this.#allowed(limitMs)) {
       if (!member.running) return; // it has ended by itself: said already
-      const primary = await placeOf(this.#fleet.primary);
+      const primary = placeIn(await databasesOf(this.#fleet.primary));
       // A new history may begin meanwhile, and reaches a replica of a replica later.
       if (primary !== undefined && primary.epoch !== wanted?.epoch) wanted = primary;
       last = await askHealth(member);
-      const place = last.status === 200 ? await placeOf(member) : undefined;
+      const databases = last.status === 200 ? await databasesOf(member) : [];
+      const place = placeIn(databases);
       const hasAll = place !== undefined && place.epoch === wanted?.epoch &&
         place.txid >= wanted.txid;
-      if (hasAll && await isCurrent(member)) {
+      if (hasAll && databases.every(isCurrent)) {
         this.#ledger.high("longest way back to 200 after a fault, ms", performance.now() - started);
         return;
       }
@@ -286,22 +287,23 @@ export async function statusText(member: Member): Promise<string> {
   }
 }
 
-async function placeOf(member: Member): Promise<Place | undefined> {
+/** None if it does not answer. */
+async function databasesOf(member: Member): Promise<readonly DatabaseStatus[]> {
   try {
-    const { epoch, txid } = await member.node.database();
-    return epoch === undefined || txid === undefined ? undefined : { epoch, txid };
+    return (await member.node.status()).databases;
   } catch {
-    return undefined;
+    return [];
   }
 }
 
-async function isCurrent(member: Member): Promise<boolean> {
-  try {
-    const { databases } = await member.node.status();
-    return databases.every(({ upstream }) => (upstream?.lag.ms ?? 0) < CURRENT_MS);
-  } catch {
-    return false;
-  }
+/** Of the busy one. */
+function placeIn([busy]: readonly DatabaseStatus[]): Place | undefined {
+  const { epoch, txid } = busy ?? {};
+  return epoch === undefined || txid === undefined ? undefined : { epoch, txid };
+}
+
+function isCurrent({ upstream }: DatabaseStatus): boolean {
+  return (upstream?.lag.ms ?? 0) < CURRENT_MS;
 }
 
 const mb = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MB`;

@@ -7,8 +7,8 @@
  * @module
  */
 import { print, runScript, ScriptError } from "../../scripts/tools.ts";
-import { compareFiles } from "../support/content.ts";
-import { Child, eventually, sleep } from "../support/process.ts";
+import { eventuallyEqual } from "../support/content.ts";
+import { Child, sleep } from "../support/process.ts";
 import { primaryOf, replicaOf } from "../support/replication.ts";
 import { Scope } from "../support/scope.ts";
 
@@ -100,11 +100,7 @@ async function stress(scope: Scope, options: Options): Promise<number> {
     reports.push(JSON.parse(child.stdout.kept.join("")));
   }
   if (backup !== undefined) await stopBackup(backup); // it writes to a table of its own
-  await eventually("the replica has all", async () => {
-    const { equal, problems } = await compareFiles(source, copy);
-    if (equal) return true;
-    throw new Error(problems.join("; "));
-  }, 60_000);
+  await eventuallyEqual(source, copy, 60_000);
   const checked = await scope.open(source);
   const integrity = String(await checked.value("PRAGMA integrity_check"));
   if (backup !== undefined) await compareBackup(scope, options.litestream!, checked);

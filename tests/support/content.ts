@@ -4,7 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { Child } from "./process.ts";
+import { Child, eventually } from "./process.ts";
 
 export interface Comparison {
   readonly equal: boolean;
@@ -35,6 +35,19 @@ async function ask(...args: readonly string[]): Promise<unknown> {
 /** Both must be quiet. Byte 18 of page 1 is not compared: a replica's is its write guard. */
 export async function compareFiles(first: string, second: string): Promise<Comparison> {
   return await ask("compare", first, second) as Comparison;
+}
+
+/** Waits until both hold the same pages. @throws {Error} after `limitMs`, with what differs. */
+export async function eventuallyEqual(
+  first: string,
+  second: string,
+  limitMs?: number,
+): Promise<void> {
+  await eventually(`${second} has the content of ${first}`, async () => {
+    const { equal, problems } = await compareFiles(first, second);
+    if (equal) return true;
+    throw new Error(problems.join("; "));
+  }, limitMs);
 }
 
 export async function describeFile(path: string): Promise<Description> {

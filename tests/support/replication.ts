@@ -6,7 +6,7 @@
 import type { DatabaseStatus } from "../../src/node/status.ts";
 import type { ReaderReport, WriterReport } from "./app.ts";
 import { assert, assertEquals } from "./assert.ts";
-import { compareFiles, describeFile } from "./content.ts";
+import { describeFile, eventuallyEqual } from "./content.ts";
 import type { DatabaseConfig, LiveNode, NodeConfig } from "./node.ts";
 import { eventually } from "./process.ts";
 import type { Scope } from "./scope.ts";
@@ -51,11 +51,7 @@ export async function assertSameContent(
   options: SameOptions = {},
 ): Promise<void> {
   for (const copy of copies) {
-    await eventually(`${copy} has the content of ${source}`, async () => {
-      const { equal, problems } = await compareFiles(source, copy);
-      if (equal) return true;
-      throw new Error(problems.join("; "));
-    }, options.limitMs);
+    await eventuallyEqual(source, copy, options.limitMs);
     const { byte18, byte19 } = await describeFile(copy);
     assertEquals([byte18, byte19], [127, 2], "the replica's write guard");
   }
