@@ -22,7 +22,7 @@ const LIVE_C = `${ROOT}src/sqlite/live.c`;
 /** Symbol versions that an older glibc has, too. */
 const GLIBC_H = `${ROOT}scripts/glibc.h`;
 /** What live.c includes of ours. */
-const INCLUDED = [`${ROOT}src/sqlite/watch.c`] as const;
+const INCLUDED = [`${ROOT}src/sqlite/watch.c`, `${ROOT}src/sqlite/priority.c`] as const;
 const CACHE = `${ROOT}dist/cache`;
 export const LIBRARY = `${ROOT}dist/libsqlite3.so`;
 const STAMP = `${ROOT}dist/libsqlite3.stamp`;

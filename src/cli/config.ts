@@ -144,6 +144,7 @@ export function parseConfig(text: string, options: ParseOptions): LoadedConfig {
       databases,
       ...node,
       ...readSelfCheck(root),
+      giveWay: root.read("give-way", parseBoolean) ?? true,
       limits: readLimits(root),
     },
     log: logOptions(options, root),

@@ -144,6 +144,16 @@ export const KEYS: readonly ConfigKey[] = [
       "that joins leaves the line to the live ones; 0 is as fast as it goes.",
   },
   {
+    name: "give-way",
+    type: "choice",
+    choices: BOOLEANS,
+    default: "true",
+    example: "false",
+    help:
+      "Run at a lower priority while this node is busy and gets the processor it needs all the " +
+      "same, so that a writer need not wait for it; not with `exec`.",
+  },
+  {
     name: "log-level",
     type: "choice",
     choices: LOG_LEVELS,

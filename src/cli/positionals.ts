@@ -34,7 +34,12 @@ export function optionsFromArguments(
   }
   const exec = flagExec(flags);
   return {
-    options: { databases: [options], limits: LIMIT_DEFAULTS, ...(addr && { addr }) },
+    options: {
+      databases: [options],
+      giveWay: true,
+      limits: LIMIT_DEFAULTS,
+      ...(addr && { addr }),
+    },
     log: logOptions(flags),
     ...(exec && { exec }),
     notes: [],

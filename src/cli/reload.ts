@@ -58,6 +58,7 @@ function needRestart(before: LoadedConfig, after: LoadedConfig): string[] {
       addr: options.addr,
       "self-check-rate": options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES,
       "copy-rate-limit": copyBytes,
+      "give-way": options.giveWay,
       limits,
       "log-level": log.level,
       "log-format": log.format,

@@ -36,7 +36,9 @@ export async function replicate(loaded: LoadedConfig, load: () => LoadedConfig):
   for (const note of notes) log.warn("config", { note });
 
   const stop = new AbortController();
-  const node = new Node(options, connectWith(secrets), VERSION, env);
+  // An application of ours would have the priority that it starts with: the node's.
+  const giveWay = options.giveWay === true && exec === undefined;
+  const node = new Node({ ...options, giveWay }, connectWith(secrets), VERSION, env);
   const application = exec === undefined ? undefined : new Application(exec, node, env);
   checkHooks(hooks);
   listenToSignals(stop, application, log);

@@ -1,10 +1,11 @@
 /**
  * Programs of the config: whether they are there; and a command that ends: its time is bounded, of what it
- * says the end is kept. May import: base/, cli/{command,hooks}.
+ * says the end is kept. May import: base/, sqlite/process, cli/{command,hooks}.
  * @module
  */
 import type { Clock } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
+import { fullPriority } from "../sqlite/process.ts";
 import type { Command } from "./command.ts";
 import type { RunCommand } from "./hooks.ts";
 
@@ -18,13 +19,15 @@ export function commandRunner(clock: Clock): RunCommand {
   return async ({ program, args }: Command, env, signal) => {
     let child: Deno.ChildProcess;
     try {
-      child = new Deno.Command(findProgram("hook", program), {
+      const command = new Deno.Command(findProgram("hook", program), {
         args: [...args],
         env,
         stdin: "null",
         stdout: "null",
         stderr: "piped",
-      }).spawn();
+      });
+      using _full = fullPriority();
+      child = command.spawn();
     } catch (error) {
       return `cannot start: ${messageOf(error)}`;
     }

@@ -412,6 +412,16 @@ export const METRICS: readonly MetricRow[] = [
     samples: ({ processorWaitMs: ms }) =>
       ms === undefined ? [] : [{ labels: {}, value: ms / 1000 }],
   },
+  {
+    name: "litestream_live_gives_way",
+    type: "gauge",
+    unit: "1",
+    labels: [],
+    sentence:
+      "1 while the node runs at a lower priority (give-way), else 0; absent where it cannot.",
+    samples: ({ givesWay }) =>
+      givesWay === undefined ? [] : [{ labels: {}, value: givesWay ? 1 : 0 }],
+  },
 ];
 
 function writeLockSamples(database: DatabaseStatus): Sample[] {

@@ -1,6 +1,6 @@
 /**
  * Applies answers to a readable replica: one answer is one transaction of its WAL. May import: base/,
- * pages/, wal/, changes/, node/.
+ * pages/, sqlite/library, wal/, changes/, node/.
  *
  * Invariants: WRITE and CKPT are held by us as long as the database is open (nobody else needs them
  * on a guarded file); nothing becomes visible whose hash is not what the upstream said; what is about
@@ -17,6 +17,7 @@ import { hashPage } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { GUARD_VERSION, WRITE_VERSION_BYTE } from "../pages/page_reader.ts";
 import { PendingPages } from "../pages/pending.ts";
+import { RC } from "../sqlite/library.ts";
 import { SLOT, type WalIndexHeader } from "../wal/wal_index.ts";
 import { WalWriter } from "../wal/writer.ts";
 import type { Counters } from "./counters.ts";
@@ -28,6 +29,9 @@ import type { Target } from "./target.ts";
 
 /** From then on, checkpoints that fail are trouble that people are told of. */
 const STALL_MS = 3000;
+/** After a checkpoint that did not do all: a reader's mark stays, a commit of ours does not. */
+const BACK_OFF_MS = 1000;
+const MEETING_MS = 20;
 
 export interface ApplierOptions {
   readonly handle: DatabaseHandle;
@@ -257,14 +261,19 @@ export class Applier implements Target {
     if (rc === 0) this.#failing = undefined;
     else {
       counters.checkpointErrors++;
-      this.#failed(`SQLite code ${rc}`);
+      this.#failed(rc);
     }
     if (rc === 0 && this.#handle.walIndex.backfilled >= target) return;
-    this.#backOffUntil = this.#env.clock.monotonic() + 1000; // a reader's mark is in the way
+    const now = this.#env.clock.monotonic();
+    // Busy: it met us in the middle of a commit. Else, or if that lasts, a reader's mark is in the way.
+    const isMeeting = (rc & 0xff) === RC.busy && now - this.#failing!.since < BACK_OFF_MS;
+    this.#backOffUntil = now + (isMeeting ? MEETING_MS : BACK_OFF_MS);
   }
 
-  #failed(what: string): void {
-    if (this.#failing?.what !== what) this.#env.log.warn("checkpoint failed", { why: what });
+  #failed(rc: number): void {
+    const what = `SQLite code ${rc}`;
+    const isNews = this.#failing?.what !== what && (rc & 0xff) !== RC.busy;
+    if (isNews) this.#env.log.warn("checkpoint failed", { why: what });
     this.#failing = { since: this.#failing?.since ?? this.#env.clock.monotonic(), what };
   }
 }

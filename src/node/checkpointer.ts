@@ -10,6 +10,7 @@ import type { Env } from "../base/env.ts";
 import { codeOf, LiveError } from "../base/errors.ts";
 import type { ShmLock } from "../base/io.ts";
 import { RC } from "../sqlite/library.ts";
+import { fullPriority } from "../sqlite/process.ts";
 import {
   type CheckpointLimits,
   type LogState,
@@ -272,6 +273,7 @@ export class Checkpointer {
     for (let tries = 0; tries < 3 && !tailIsShort(this.#primary.log); tries++) {
       if (!await this.#pass()) return;
     }
+    using _full = fullPriority(); // whoever waits for the lock waits for this
     const lock = await this.#tryWriteLock();
     if (lock === undefined) return;
     const locked = this.#env.clock.monotonic();

@@ -5,11 +5,12 @@
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
-import { processorWaitMs, watchdog } from "../sqlite/process.ts";
+import { LOWER_PRIORITY, processorTime, watchdog } from "../sqlite/process.ts";
 import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
 import { type DatabaseOptions, DEFAULT_SELF_CHECK_BYTES, type NodeOptions } from "./options.ts";
 import { SelfChecks } from "./file_checks.ts";
+import { GiveWay } from "./give_way.ts";
 import type { NodeStatus } from "./status.ts";
 import { Pulse } from "./pulse.ts";
 import { Starved } from "./starved.ts";
@@ -45,6 +46,7 @@ export class Node {
   readonly #running = new Map<Database, Running>();
   readonly #selfChecks: SelfChecks;
   readonly #starved: Starved;
+  readonly #giveWay: GiveWay | undefined;
   #bug: (error: unknown) => void = () => {};
   #signal: AbortSignal | undefined;
 
@@ -56,7 +58,8 @@ export class Node {
     this.#pulse = new Pulse(env.clock, () => this.#tick(), () => this.#check());
     this.#waker = new Waker(() => new SqliteWatch(), env.log, () => this.#pulse.hurry());
     this.#selfChecks = new SelfChecks(options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES);
-    this.#starved = new Starved(env, processorWaitMs);
+    this.#starved = new Starved(env, () => processorTime()?.waited);
+    if (options.giveWay) this.#giveWay = new GiveWay(env, LOWER_PRIORITY, processorTime);
     this.#databases = options.databases.map((database) => this.#make(database));
   }
 
@@ -79,6 +82,7 @@ export class Node {
       await Promise.all([...this.#running.values()].map(({ done }) => done));
     } finally {
       this.#pulse.stop();
+      this.#giveWay?.stop();
       await this.#waker.stop();
       watchdog(0);
     }
@@ -86,7 +90,7 @@ export class Node {
 
   #tick(): boolean {
     watchdog(WATCHDOG_S);
-    let soon = false;
+    let soon = this.#giveWay?.look() ?? false;
     for (const database of this.#databases) if (database.tick()) soon = true;
     return soon;
   }
@@ -172,11 +176,13 @@ export class Node {
 
   status(): NodeStatus {
     const { waitedMs } = this.#starved;
+    const givesWay = this.#giveWay?.giving;
     return {
       version: this.#version,
       pid: Deno.pid,
       uptimeMs: Math.round(this.#env.clock.monotonic() - this.#started),
       ...(waitedMs === undefined ? {} : { processorWaitMs: Math.round(waitedMs) }),
+      ...(givesWay === undefined ? {} : { givesWay }),
       databases: this.#databases.map((database) => database.status()),
     };
   }

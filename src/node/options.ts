@@ -92,6 +92,8 @@ export interface NodeOptions {
   readonly addr?: ListenAddress;
   /** Of replicas' files, compared each second with what is known of them; 0 = none. */
   readonly selfCheckBytes?: number;
+  /** Whether applications come first when processors are short; absent: no. */
+  readonly giveWay?: boolean;
   /** What a client must send as `Authorization: Bearer …` for everything but /health and /. */
   readonly token?: string;
   /** Instead of `token`: the file that holds it. */

@@ -116,5 +116,7 @@ export interface NodeStatus {
   readonly uptimeMs: number;
   /** Ready to run and without a processor, as of the last second; absent if the system does not count. */
   readonly processorWaitMs?: number;
+  /** Whether it runs at a lower priority now; absent where it never does. */
+  readonly givesWay?: boolean;
   readonly databases: readonly DatabaseStatus[];
 }

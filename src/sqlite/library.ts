@@ -72,6 +72,11 @@ const SYMBOLS = {
   live_watch_free: { parameters: ["pointer"], result: "void" },
   // watcher, int *numbers, how many
   live_watch_wait: { parameters: ["pointer", "buffer", "i32"], result: "i32", nonblocking: true },
+  // priority.c
+  live_way_open: { parameters: ["i32" /* nice */], result: "i32" },
+  live_way: { parameters: ["i32" /* giving */], result: "void" },
+  live_way_given: { parameters: [], result: "i32" },
+  live_way_lift: { parameters: ["i32" /* lift */], result: "void" },
   live_db_config: { parameters: ["pointer", "i32", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 

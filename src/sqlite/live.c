@@ -8,6 +8,7 @@
 **   live_watchdog()
 **                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
+**   live_way*()    gives way to other programs: priority.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
 #include "sqlite3.c"
@@ -201,3 +202,4 @@ LIVE_API int live_watchdog(int seconds){
 }
 
 #include "watch.c"
+#include "priority.c"

@@ -26,15 +26,35 @@ export function watchdog(seconds: number): void {
 }
 
 /**
- * How long this process's event loop was ready to run and did not get a processor, ms since its start;
- * undefined where the system does not count it. Source: Documentation/scheduler/sched-stats, of the
- * first thread, which is the event loop's.
+ * How long this process's event loop has run and was ready to run without a processor, ms since its
+ * start; undefined where the system does not count it. Source: Documentation/scheduler/sched-stats, of
+ * the first thread, which is the event loop's.
  */
-export function processorWaitMs(): number | undefined {
+export function processorTime(): { ran: number; waited: number } | undefined {
   try {
-    const waited = Number(Deno.readTextFileSync("/proc/self/schedstat").split(" ")[1]);
-    return Number.isFinite(waited) ? waited / 1e6 : undefined;
+    const [ran, waited] = Deno.readTextFileSync("/proc/self/schedstat").split(" ").map(Number);
+    if (!Number.isFinite(ran) || !Number.isFinite(waited)) return undefined;
+    return { ran: ran! / 1e6, waited: waited! / 1e6 };
   } catch {
     return undefined;
   }
+}
+
+/** Where both want a whole processor, a program of nice 0 gets nine parts of ten. */
+const LOWER_NICE = 10;
+
+/** A lower priority for this process, which ends by itself if it gets no processor (priority.c). */
+export const LOWER_PRIORITY = {
+  open: (): boolean => sqlite().live_way_open(LOWER_NICE) !== 0,
+  give: (giving: boolean): void => sqlite().live_way(giving ? 1 : 0),
+  given: (): boolean => sqlite().live_way_given() !== 0,
+} as const;
+
+/**
+ * Full priority for this process until it is disposed of, whatever it has just now: while others wait for
+ * a lock of ours, and for a program that is started, which inherits it.
+ */
+export function fullPriority(): Disposable {
+  sqlite().live_way_lift(1);
+  return { [Symbol.dispose]: () => sqlite().live_way_lift(0) };
 }

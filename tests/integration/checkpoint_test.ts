@@ -1,5 +1,6 @@
 import type { App, WriterOptions } from "../support/app.ts";
-import { assertEquals } from "../support/assert.ts";
+import { assert, assertEquals } from "../support/assert.ts";
+import { lockHolder } from "../support/locks.ts";
 import type { DatabaseConfig } from "../support/node.ts";
 import { eventually, sleep } from "../support/process.ts";
 import {
@@ -160,3 +161,29 @@ scopedTest("the application's log is checkpointed when the primary was killed", 
   await assertInSync(pair);
   await reader.stopReader();
 });
+
+scopedTest(
+  "a replica's checkpoint that is busy is tried again, and told once that lasts",
+  async (scope) => {
+    const app = await scope.open(await scope.path("primary/app.db"));
+    await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)");
+    const pair = await startPair(scope);
+    await assertInSync(pair);
+    const hold = lockHolder(scope, `${pair.copy}-shm`);
+    assert(await hold("lock 121 121 read"), "CKPT, shared as the replica has it");
+    for (let n = 0; n < 80; n++) await app.exec("INSERT INTO t VALUES(randomblob(100000))");
+    const { counters } = await pair.replica.until(
+      "it is told",
+      ({ reason }) =>
+        /no checkpoint of the replica's log succeeds.+: SQLite code 5/.test(reason ?? ""),
+    );
+    assert(counters.checkpointErrors > 3, `${counters.checkpointErrors} tries`);
+    assert(!/checkpoint failed/.test(pair.replica.log.join("\n")), "nothing has failed");
+    await hold("unlock 121 121 read");
+    await pair.replica.until(
+      "it goes on",
+      ({ reason, walFrames, walBackfilled }) => reason === undefined && walBackfilled === walFrames,
+    );
+    await assertInSync(pair);
+  },
+);

@@ -1,8 +1,7 @@
-import { fileURLToPath } from "node:url";
 import type { App } from "../support/app.ts";
 import { assert, assertEquals } from "../support/assert.ts";
-import { locksOf } from "../support/locks.ts";
-import { Child, eventually, sleep, within } from "../support/process.ts";
+import { lockHolder, locksOf } from "../support/locks.ts";
+import { eventually, sleep } from "../support/process.ts";
 import {
   assertConsistent,
   assertInSync,
@@ -11,7 +10,7 @@ import {
   assertUndisturbed,
   startPair,
 } from "../support/replication.ts";
-import { type Scope, scopedTest } from "../support/scope.ts";
+import { scopedTest } from "../support/scope.ts";
 
 /** Small limits, so that a log is too long after a second. */
 const LIMITS = { "min-checkpoint-page-count": 100, "max-checkpoint-page-count": 400 };
@@ -55,17 +54,6 @@ scopedTest("the log beside a backup that stands in a transaction begins anew", a
   assertConsistent(await reader.stopReader());
   await assertNoRepairs(pair.replica);
 });
-
-/** tests/support/lock_holder.py: bytes of a -shm are locked as by a SQLite process. */
-function lockHolder(scope: Scope, path: string) {
-  const args = ["-B", fileURLToPath(new URL("../support/lock_holder.py", import.meta.url))];
-  const child = scope.own(new Child({ program: "python3", args: [...args, path], stdin: "piped" }));
-  return async (command: string): Promise<boolean> => {
-    const answer = new Promise<string>((done) => child.stdout.onLine = done);
-    await child.write(`${command}\n`);
-    return await within(10_000, answer, () => `no answer to ${command}`) === "ok";
-  };
-}
 
 scopedTest("a commit that nobody saw while the log was let go is found out", async (scope) => {
   const path = await scope.path("primary/app.db");

@@ -16,6 +16,7 @@ Deno.test("parseConfig() reads the guide's primary", () => {
       addr: { hostname: "::", port: 9090 },
       databases: [{ ...DATABASE_DEFAULTS, path: "/data/db" }],
       selfCheckBytes: 256_000,
+      giveWay: true,
       limits: LIMIT_DEFAULTS,
     },
     log: { level: "info", format: "text" },
@@ -48,6 +49,7 @@ Deno.test("parseConfig() reads the guide's replica", async (t) => {
       assertEquals<unknown>(parse(text).options, {
         limits: LIMIT_DEFAULTS,
         selfCheckBytes,
+        giveWay: true,
         ...options,
       });
     });
@@ -65,6 +67,7 @@ log-level: debug
 log-format: json
 self-check-rate: 1.5MB/s
 copy-rate-limit: 10KB/s
+give-way: false
 limits:
   streams: 10
   requests: 20
@@ -91,6 +94,7 @@ dbs:
       addr: { hostname: "127.0.0.1", port: 9090 },
       token: "own-token",
       selfCheckBytes: 1_500_000,
+      giveWay: false,
       statusTokenFile: "/users/ann/status",
       tls: { cert: "/tls/c", key: "/srv/app/k" },
       limits: {
@@ -122,7 +126,7 @@ dbs:
     },
     log: { level: "debug", format: "json" },
     notes: [
-      "live.yml:22:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
+      "live.yml:23:5: dbs[].shadow-retention-count: no effect: there is no shadow WAL",
     ],
     path: "live.yml",
   });

@@ -9,6 +9,7 @@ Deno.test("optionsFromArguments() makes a primary of one path and -addr", () => 
     options: {
       addr: { hostname: "::", port: 9090 },
       databases: [{ ...DATABASE_DEFAULTS, path: "/srv/app/db" }],
+      giveWay: true,
       limits: LIMIT_DEFAULTS,
     },
     log: { level: "debug", format: "text" },
@@ -26,6 +27,7 @@ Deno.test("optionsFromArguments() makes a replica of a path and a URL", async (t
   for (const [url, path] of cases) {
     await t.step(url, () => {
       assertEquals(optionsFromArguments(["~/db", url], {}, MACHINE).options, {
+        giveWay: true,
         limits: LIMIT_DEFAULTS,
         databases: [{
           ...DATABASE_DEFAULTS,

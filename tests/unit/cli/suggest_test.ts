@@ -46,6 +46,7 @@ Deno.test("childrenOf() lists the keys of one level", () => {
     "on-state-change",
     "self-check-rate",
     "copy-rate-limit",
+    "give-way",
     "log-level",
     "log-format",
     "limits",
