@@ -21,8 +21,12 @@ export interface AnswerSource {
   readonly index: PageIndex;
   readonly pages: PageReader;
   readonly position: Position;
-  /** @throws {LiveError} if the database is gone. Called whenever a page is not what the index says. */
-  refresh(): void;
+  /**
+   * Called whenever a page is not what the index says. False if nothing could be read, because a writer
+   * is in the middle of a commit: that may be told of a page, too, and says nothing about the file.
+   * @throws {LiveError} if the database is gone.
+   */
+  refresh(): boolean;
   /** A page stays different from its hash: the file was changed behind SQLite's back. */
   distrust(pgno: number): void;
 }
@@ -32,6 +36,18 @@ const SNAPSHOT_BYTES = 4 * 1024 * 1024;
 /** A writer that outruns the rounds gets larger snapshots, up to this many times as large. */
 const SNAPSHOT_GROWTH_MAX = 16;
 const MAX_TRIES = 5;
+/** So many looks at a log that cannot be read, about a millisecond: a header is written in less. */
+const MAX_LOOKS = 1000;
+
+/**
+ * A writer has no processor in the middle of a commit, so what is newer than the index cannot be read.
+ * It passes; of snapshotAnswer() the same may be asked again.
+ */
+export class Unread extends LiveError {
+  constructor() {
+    super("busy", "The header of the log is being written");
+  }
+}
 
 export interface Answer {
   readonly records: readonly Bytes[];
@@ -96,7 +112,7 @@ export async function* answerRounds(
   }
 }
 
-/** A whole small answer, or undefined if it is too large for one go. */
+/** A whole small answer, or undefined if it is too large for one go. @throws {Unread} */
 export function snapshotAnswer(source: AnswerSource, from: Txid): Answer | undefined {
   const { index } = source;
   if (index.countSince(from) * index.pageSize > SNAPSHOT_BYTES) return undefined;
@@ -135,7 +151,7 @@ function snapshotPages(
   since: number,
   extra: readonly number[],
 ): { records: Bytes[]; position: Position; pages: number } {
-  for (let tries = 0;; tries++) {
+  for (let tries = 0;;) {
     const { index, position } = source;
     const pages = extra.length === 0 ? index.since(since) : [...merged(index, since, extra)];
     const records: Bytes[] = [];
@@ -148,7 +164,7 @@ function snapshotPages(
       records.push(record);
     }
     if (bad === undefined) return { records, position, pages: pages.length };
-    moved(source, bad, tries); // then all of it again: the position may be a later one now
+    tries = moved(source, bad, tries); // then all of it again: the position may be a later one now
   }
 }
 
@@ -157,7 +173,7 @@ function fuzzyPages(
   source: AnswerSource,
   pgnos: readonly number[],
 ): { record: Bytes; pages: number } | undefined {
-  for (let tries = 0;; tries++) {
+  for (let tries = 0;;) {
     const { index } = source;
     const chunk = pgnos.filter((pgno) => pgno <= index.pageCount);
     if (chunk.length === 0) return undefined;
@@ -167,13 +183,16 @@ function fuzzyPages(
       sealPages(record, index.pageSize, chunk, (pgno) => index.hashOf(pgno));
       return { record, pages: chunk.length };
     }
-    moved(source, bad, tries);
+    tries = moved(source, bad, tries);
   }
 }
 
 /** A page was not where the index had it: look at the log again, and give up after some tries. */
-function moved(source: AnswerSource, pgno: number, tries: number): void {
-  if (tries < MAX_TRIES) return source.refresh();
+function moved(source: AnswerSource, pgno: number, tries: number): number {
+  if (tries < MAX_TRIES) {
+    for (let looks = 0; looks < MAX_LOOKS; looks++) if (source.refresh()) return tries + 1;
+    throw new Unread();
+  }
   source.distrust(pgno);
   throw new LiveError("busy", `Page ${pgno} is not what the index says: reading the file again`, {
     pgno,

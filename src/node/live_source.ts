@@ -19,13 +19,22 @@ import {
   ZERO_TXID,
 } from "../base/types.ts";
 import { Waiters } from "../base/waiters.ts";
-import { AnswerCache, answerRounds, type AnswerSource, snapshotAnswer } from "../changes/answer.ts";
+import {
+  type Answer,
+  AnswerCache,
+  answerRounds,
+  type AnswerSource,
+  snapshotAnswer,
+  Unread,
+} from "../changes/answer.ts";
 import { type Beat, encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
 import type { ChangeSource, ChangesRequest, HashesRequest } from "../changes/source.ts";
 import type { Counters } from "./counters.ts";
 import type { Checked } from "./self_check.ts";
 
 const HEARTBEAT_MS = 1000;
+/** A millisecond each. */
+const UNREAD_TRIES = 1000;
 /** Who was told beside the stream needs no heartbeat for so long; it gives a stream up after 3 s. */
 const TOLD_MS = 2000;
 /** A stream carries something that often in any case: machines on the way forget quiet connections. */
@@ -206,13 +215,28 @@ export class LiveSource implements ChangeSource {
       yield* shared.records;
       return shared.to;
     }
-    const answer = snapshotAnswer(this.#database, at.txid);
+    let answer = this.#snapshot(at);
+    for (let tries = 1; answer instanceof Unread; tries++) {
+      if (tries === UNREAD_TRIES) throw answer;
+      await this.#env.clock.sleep(1);
+      if (this.#ended !== undefined) throw this.#ended;
+      answer = this.#snapshot(at);
+    }
     if (answer === undefined) return yield* this.#rounds(at, undefined, request);
     counters.answersEncoded++;
     this.#cache.put(at, answer);
     request.holds?.(answer, answer.bytes);
     yield* answer.records;
     return answer.to;
+  }
+
+  #snapshot(at: Position): Answer | Unread | undefined {
+    try {
+      return snapshotAnswer(this.#database, at.txid);
+    } catch (error) {
+      if (error instanceof Unread) return error;
+      throw error;
+    }
   }
 
   #rounds(

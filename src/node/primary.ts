@@ -186,10 +186,10 @@ export class Primary implements LocalDatabase, Checkpointed {
   }
 
   /** AnswerSource: what was committed since, read now. */
-  refresh(): void {
+  refresh(): boolean {
     if (this.#lost) throw new LiveError("not_ready", "The database is being opened again");
     try {
-      this.consume();
+      return this.consume() !== undefined;
     } catch (error) {
       this.failed(error);
       throw error;

@@ -400,6 +400,7 @@ export class Replica {
         if (this.#open !== open || this.#position === undefined) {
           throw new LiveError("not_ready", "The database is being opened again");
         }
+        return true; // nobody else writes
       },
       distrust: (pgno) => this.distrust(pgno),
     };

@@ -50,6 +50,8 @@ export class FakeDatabase implements LocalDatabase {
   ancestors: readonly Position[] = [];
   /** Commits wait for refresh(). */
   late = false;
+  /** So many refresh() find the log in the middle of a commit. */
+  unreadable = 0;
   /** Pages that were given up. */
   readonly distrusted: number[] = [];
   /** What stock SQLite would see at each txid. */
@@ -80,9 +82,11 @@ export class FakeDatabase implements LocalDatabase {
     return this.#versions;
   }
 
-  refresh(): void {
+  refresh(): boolean {
     this.onRefresh();
+    if (this.unreadable-- > 0) return false;
     for (const commit of this.#waiting.splice(0)) commit();
+    return true;
   }
 
   distrust(pgno: number): void {

@@ -135,7 +135,9 @@ export class ModelPrimary implements LocalDatabase {
   staleMs(): number {
     return 0;
   }
-  refresh(): void {}
+  refresh(): boolean {
+    return true;
+  }
   distrust(pgno: number): void {
     throw new Error(`the model's page ${pgno} is not what its index says`);
   }

@@ -253,6 +253,25 @@ Deno.test("snapshotAnswer() looks again when a page has moved", async () => {
   assertExact(copy, database, applied);
 });
 
+Deno.test("a writer in the middle of a commit says nothing about the file", async () => {
+  for (const [unreadable, isTold] of [[500, true], [5000, false]] as const) {
+    const database = new FakeDatabase(512, 10);
+    const copy = new FakeCopy(512);
+    copy.fill(database.versions, database.position);
+    database.commit([3], 10);
+    database.late = true;
+    database.commit([3, 4], 12);
+    database.unreadable = unreadable;
+    if (isTold) {
+      assertExact(copy, database, await apply(snapshotAnswer(database, txid(1))!.records, copy));
+    } else {assertEquals(
+        codeOf(await assertRejects(() => Promise.try(() => snapshotAnswer(database, txid(1))))),
+        "busy",
+      );}
+    assertEquals(database.distrusted, []);
+  }
+});
+
 Deno.test("snapshotAnswer() is undefined when it is more than 4 MiB", () => {
   assert(snapshotAnswer(new FakeDatabase(LARGE, 64), txid(0)) !== undefined);
   assertEquals(snapshotAnswer(new FakeDatabase(LARGE, 65), txid(0)), undefined);

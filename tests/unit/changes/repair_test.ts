@@ -35,7 +35,7 @@ function sourceOf(index: PageIndex, asked: HashesRequest[] = []): ChangeSource {
   const database = new FakeDatabase(index.pageSize, 1);
   const shown = Object.create(database, { index: { value: index } }) as FakeDatabase;
   Object.defineProperty(shown, "position", { value: { epoch: database.epoch, txid: txid(9) } });
-  shown.refresh = () => {};
+  shown.refresh = () => true;
   const source = new LiveSource(shown, fakeEnv());
   return {
     changes: (request, until) => source.changes(request, until),

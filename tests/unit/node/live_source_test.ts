@@ -67,6 +67,27 @@ class Asker {
   }
 }
 
+Deno.test("a stream waits for a writer that is in the middle of a commit", async () => {
+  const { env, database, source, commit, follower } = setup();
+  const one = follower();
+  await settle();
+  database.late = true;
+  commit([3]); // the file has it, the index will
+  database.late = false;
+  database.refresh();
+  database.late = true;
+  commit([3]);
+  database.unreadable = 3500; // in three looks of a millisecond each
+  source.notify();
+  await env.clock.advance(2);
+  assertEquals(one.copy.position?.txid as number, 1);
+  await env.clock.advance(5);
+  assertEquals(one.copy.position?.txid as number, 3);
+  assertEquals(database.distrusted, []);
+  source.end(new LiveError("not_ready", "over"));
+  await settle();
+});
+
 Deno.test("changes() gives a first copy, then each commit", async () => {
   const { env, database, source, commit } = setup(3);
   const asker = new Asker(source, {});

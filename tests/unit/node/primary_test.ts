@@ -106,7 +106,9 @@ Deno.test("Primary is not current while its wal-index cannot be read", async () 
   }
   assertMatch(primary.trouble() ?? "", /wal-index header is broken/);
   assertEquals(primary.staleMs(), 4000);
+  assertEquals(primary.refresh(), false);
   header.now = HEADER;
+  assertEquals(primary.refresh(), true);
   primary.look();
   assertEquals([primary.trouble(), primary.staleMs()], [undefined, 0]);
   await env.clock.advance(2000); // the recovery sees that there is nothing to do
