@@ -27,6 +27,7 @@ LIVE_FIRST_VERSION(fcntl64, fcntl); /* 2.28; the same function where long has 64
 
 /* 2.34 moved libpthread into libc. */
 LIVE_FIRST_VERSION(pthread_create, pthread_create);
+LIVE_FIRST_VERSION(pthread_detach, pthread_detach);
 LIVE_FIRST_VERSION(pthread_join, pthread_join);
 LIVE_FIRST_VERSION(pthread_mutex_trylock, pthread_mutex_trylock);
 LIVE_FIRST_VERSION(pthread_mutexattr_init, pthread_mutexattr_init);

@@ -91,6 +91,7 @@ export class GiveWay {
       this.#starved(now, now - this.#giving);
     } else if (!isBusy()) {
       this.stop();
+      this.#env.log.debug("gives way no more: there is little to do");
     }
     return isBusy();
   }
@@ -99,7 +100,6 @@ export class GiveWay {
     if (this.#giving === undefined) return;
     this.#giving = undefined;
     this.#way.give(false);
-    this.#env.log.debug("gives way no more: there is little to do");
   }
 
   #give(now: number): void {
