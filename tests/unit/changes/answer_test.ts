@@ -240,13 +240,19 @@ Deno.test("snapshotAnswer() is all that is newer, as of one position", async () 
   assertExact(copy, database, applied);
 });
 
-Deno.test("snapshotAnswer() looks again when a page has moved", async () => {
+/** Page 3 is newer in the file than the index knows; the copy has what was before both commits. */
+function movedPage(): { database: FakeDatabase; copy: FakeCopy } {
   const database = new FakeDatabase(512, 10);
   const copy = new FakeCopy(512);
   copy.fill(database.versions, database.position);
   database.commit([3], 10);
   database.late = true;
   database.commit([3, 4], 12);
+  return { database, copy };
+}
+
+Deno.test("snapshotAnswer() looks again when a page has moved", async () => {
+  const { database, copy } = movedPage();
   const answer = snapshotAnswer(database, txid(1));
   const applied = await apply(answer!.records, copy);
   assertEquals([applied.commit.txid as number, applied.begin.to as number], [3, 3]);
@@ -254,22 +260,16 @@ Deno.test("snapshotAnswer() looks again when a page has moved", async () => {
 });
 
 Deno.test("a writer in the middle of a commit says nothing about the file", async () => {
-  for (const [unreadable, isTold] of [[500, true], [5000, false]] as const) {
-    const database = new FakeDatabase(512, 10);
-    const copy = new FakeCopy(512);
-    copy.fill(database.versions, database.position);
-    database.commit([3], 10);
-    database.late = true;
-    database.commit([3, 4], 12);
-    database.unreadable = unreadable;
-    if (isTold) {
-      assertExact(copy, database, await apply(snapshotAnswer(database, txid(1))!.records, copy));
-    } else {assertEquals(
-        codeOf(await assertRejects(() => Promise.try(() => snapshotAnswer(database, txid(1))))),
-        "busy",
-      );}
-    assertEquals(database.distrusted, []);
-  }
+  const { database, copy } = movedPage();
+  database.unreadable = 500;
+  assertExact(copy, database, await apply(snapshotAnswer(database, txid(1))!.records, copy));
+  assertEquals(database.distrusted, []);
+
+  const stuck = movedPage().database;
+  stuck.unreadable = 5000;
+  const ask = (): Promise<unknown> => Promise.try(() => snapshotAnswer(stuck, txid(1)));
+  assertEquals(codeOf(await assertRejects(ask)), "busy");
+  assertEquals(stuck.distrusted, []);
 });
 
 Deno.test("snapshotAnswer() is undefined when it is more than 4 MiB", () => {
