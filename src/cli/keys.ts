@@ -150,8 +150,8 @@ export const KEYS: readonly ConfigKey[] = [
     default: "true",
     example: "false",
     help:
-      "Run at a lower priority while this node is busy and gets the processor it needs all the " +
-      "same, so that a writer need not wait for it; not with `exec`.",
+      "Let other programs have the processor first while this node is busy and gets what it needs " +
+      "all the same, so that a writer need not wait for it; not with `exec`.",
   },
   {
     name: "log-level",

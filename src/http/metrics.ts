@@ -418,7 +418,7 @@ export const METRICS: readonly MetricRow[] = [
     unit: "1",
     labels: [],
     sentence:
-      "1 while the node runs at a lower priority (give-way), else 0; absent where it cannot.",
+      "1 while the node lets other programs go first (give-way), else 0; absent where it cannot.",
     samples: ({ givesWay }) =>
       givesWay === undefined ? [] : [{ labels: {}, value: givesWay ? 1 : 0 }],
   },

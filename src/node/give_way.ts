@@ -6,8 +6,8 @@
  * a node of the same priority it waits for the end of what the node has begun. But among programs that
  * never sleep a lower priority means no processor at all. So it is given up at once, by a thread of the
  * native half which is not affected, when it got less than a seventh of what it wanted for a third of a
- * second; and then not tried for a while. A quiet node gains nothing by it and stays at its priority, so that the
- * few commits it has are sent at once.
+ * second; and then not tried for a while. A quiet node gains nothing by it and stays at its priority, so
+ * that the few commits it has are sent at once.
  * @module
  */
 import type { Env } from "../base/env.ts";

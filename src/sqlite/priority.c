@@ -6,10 +6,11 @@
 ** that keeps the full priority: the event loop of a process that gets no processor is the last to hear
 ** of it. That thread sleeps for good while nothing is given.
 **
-** Two ways, either may be missing. The nice value of each thread, if the system lets us raise it again
-** (CAP_SYS_NICE, RLIMIT_NICE). And the one of the session's autogroup, within which alone the first
-** counts where the kernel groups by session: ours to change only if we lead the session, as a service
-** does; raising it again needs no privilege.
+** Three ways, each may be missing. The nice value of each thread, if the system lets us raise it again
+** (CAP_SYS_NICE, RLIMIT_NICE). The one of the session's autogroup, within which alone the first counts
+** where the kernel groups by session: ours to change only if we lead the session, as a service does;
+** raising it again needs no privilege. And the slice of each thread, from Linux 6.12 on, for which
+** nobody needs one: who wakes up with a shorter slice has the processor at once, at the same share.
 */
 #include <dirent.h>
 #include <sys/syscall.h>
@@ -24,6 +25,18 @@
 
 #define WAY_OF_THREADS 1
 #define WAY_OF_SESSION 2
+#define WAY_OF_SLICES 4
+
+#define WAY_SLICE_NS 8000000 /* while giving; the system's own is between 0.7 and 4 ms */
+
+/* struct sched_attr, which not every system's headers have. */
+typedef struct WayAttr {
+  unsigned int size, policy;
+  unsigned long long flags;
+  int nice;
+  unsigned int priority;
+  unsigned long long runtime, deadline, period;
+} WayAttr;
 
 typedef struct WayThread {
   int tid;
@@ -55,8 +68,26 @@ static int wayText(const char *path, char *text, int size){
   return n>0;
 }
 
-/* Gives each thread but the guard this nice value; again until none is left that was made meanwhile. */
-static void wayThreads(int nice){
+/* 0 for a system without slices. */
+static int wayAttr(int tid, WayAttr *attr){
+  return syscall(SYS_sched_getattr, tid, attr, sizeof(*attr), 0)==0 && attr->runtime!=0;
+}
+
+/* 1 if it was changed. */
+static int waySlice(int tid, int longer){
+  WayAttr attr;
+  if( !wayAttr(tid, &attr) || (attr.runtime==WAY_SLICE_NS)==longer ) return 0;
+  attr.size = sizeof(attr);
+  attr.runtime = longer ? WAY_SLICE_NS : 0; /* the system's own */
+  return syscall(SYS_sched_setattr, tid, &attr, 0)==0;
+}
+
+static int wayNice(int tid, int nice){
+  return getpriority(PRIO_PROCESS, tid)!=nice && setpriority(PRIO_PROCESS, tid, nice)==0;
+}
+
+/* All threads but the guard; again until none is left that was made meanwhile. */
+static void wayThreads(int giving){
   int pass, changed = 1;
   for(pass=0; changed && pass<4; pass++){
     struct dirent *e;
@@ -65,8 +96,9 @@ static void wayThreads(int nice){
     changed = 0;
     while( (e = readdir(d))!=0 ){
       int tid = atoi(e->d_name);
-      if( tid<=0 || tid==way.guard || getpriority(PRIO_PROCESS, tid)==nice ) continue;
-      if( setpriority(PRIO_PROCESS, tid, nice)==0 ) changed = 1;
+      if( tid<=0 || tid==way.guard ) continue;
+      if( way.ways & WAY_OF_THREADS ) changed |= wayNice(tid, giving ? way.nice : 0);
+      if( way.ways & WAY_OF_SLICES ) changed |= waySlice(tid, giving);
     }
     closedir(d);
   }
@@ -83,13 +115,11 @@ static int waySession(int nice){
   return rc;
 }
 
-/* With the mutex held. */
-static int wayNice(void){ return way.giving && way.lifted==0 ? way.nice : 0; }
-
 /* Makes the priority what it has to be. With the mutex held. */
 static void waySet(void){
-  if( way.ways & WAY_OF_THREADS ) wayThreads(wayNice());
-  if( way.ways & WAY_OF_SESSION ) way.unset = !waySession(wayNice());
+  int giving = way.giving && way.lifted==0;
+  if( way.ways & (WAY_OF_THREADS|WAY_OF_SLICES) ) wayThreads(giving);
+  if( way.ways & WAY_OF_SESSION ) way.unset = !waySession(giving ? way.nice : 0);
 }
 
 static void waySetLocked(void){
@@ -219,12 +249,14 @@ static int wayMayRaise(void){
 */
 LIVE_API int live_way_open(int nice){
   pthread_t thread;
+  WayAttr attr;
   char text[64];
   int ways = 0;
   errno = 0;
   if( way.ways ) return way.ways;
   if( getpriority(PRIO_PROCESS, 0)!=0 || errno || sched_getscheduler(0)!=SCHED_OTHER ) return 0;
   if( wayMayRaise() ) ways |= WAY_OF_THREADS;
+  if( wayAttr(0, &attr) ) ways |= WAY_OF_SLICES;
   if( getsid(0)==getpid() && wayText("/proc/sys/kernel/sched_autogroup_enabled", text, sizeof(text))
    && text[0]=='1' && wayText("/proc/self/autogroup", text, sizeof(text)) && strstr(text, " nice 0") ){
     ways |= WAY_OF_SESSION;

@@ -6,7 +6,7 @@ import { type Scope, scopedTest } from "../support/scope.ts";
 
 /** The machine may have other things to do. */
 const LIMIT_MS = 120_000;
-const LOWER = 10;
+const LOWER = { nice: 10, slice: 8_000_000 };
 
 /** It gives a node much to do: a third of a processor, without a replica. */
 const WRITER = `
@@ -22,33 +22,73 @@ function python(scope: Scope, script: string, ...args: readonly string[]): Child
   return scope.own(new Child({ program: "python3", args: ["-c", script, ...args] }));
 }
 
-/** The nice values of its threads, each once; without the one that watches over the others. */
-function nices({ child }: LiveNode): number[] {
-  const found = new Set<number>();
-  for (const { name } of Deno.readDirSync(`/proc/${child.pid}/task`)) {
-    let stat: string;
-    try {
-      stat = Deno.readTextFileSync(`/proc/${child.pid}/task/${name}/stat`);
-    } catch {
-      continue; // it has ended meanwhile
-    }
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (!stat.includes("(priority)")) found.add(Number(fields[16]));
-  }
-  return [...found];
+interface Thread {
+  readonly nice: number;
+  /** ns; undefined where the system does not tell. */
+  readonly slice: number | undefined;
 }
 
-async function allAt(node: LiveNode, nice: number): Promise<void> {
-  const ask = (): true | undefined => nices(node).every((one) => one === nice) || undefined;
-  await eventually(`${node.name} at nice ${nice}`, ask, LIMIT_MS);
+/** Of its threads, without the one that watches over the others. */
+function threads({ child }: LiveNode): Thread[] {
+  const found: Thread[] = [];
+  for (const { name } of Deno.readDirSync(`/proc/${child.pid}/task`)) {
+    const of = (file: string): string =>
+      Deno.readTextFileSync(`/proc/${child.pid}/task/${name}/${file}`);
+    try {
+      const [stat, slice] = [of("stat"), HAS_SLICES ? sliceIn(of("sched")) : undefined];
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      if (!stat.includes("(priority)")) found.push({ nice: Number(fields[16]), slice });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) && !/os error 3/.test(String(error))) {
+        throw error;
+      }
+      // it has ended meanwhile
+    }
+  }
+  return found;
+}
+
+/** Linux 6.12 was the first to let a program choose. */
+const HAS_SLICES = ((): boolean => {
+  const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
+  if (major < 6 || (major === 6 && minor < 12)) return false;
+  try {
+    return sliceIn(Deno.readTextFileSync("/proc/self/sched")) !== undefined;
+  } catch {
+    return false;
+  }
+})();
+
+function sliceIn(sched: string): number | undefined {
+  const text = /^se\.slice +: +(\d+)$/m.exec(sched)?.[1];
+  return text === undefined ? undefined : Number(text);
+}
+
+function nices(node: LiveNode): number[] {
+  return [...new Set(threads(node).map(({ nice }) => nice))];
+}
+
+function isLow({ nice, slice }: Thread): boolean {
+  return nice === LOWER.nice && (slice === undefined || slice === LOWER.slice);
+}
+
+/** A longer slice is all that a node can do which may not raise its nice value again. */
+function isLong({ nice, slice }: Thread): boolean {
+  return nice === 0 && slice === LOWER.slice;
+}
+
+async function allFull(node: LiveNode): Promise<void> {
+  const isFull = ({ nice, slice }: Thread): boolean => nice === 0 && slice !== LOWER.slice;
+  const ask = (): true | undefined => threads(node).every(isFull) || undefined;
+  await eventually(`${node.name} at its own priority`, ask, LIMIT_MS);
 }
 
 /** False where other programs of the machine leave it so little that it does not: that is right, too. */
-async function givesWay(node: LiveNode): Promise<boolean> {
+async function givesWay(node: LiveNode, isGiven = isLow): Promise<boolean> {
   const path = `/proc/${node.child.pid}/schedstat`;
   let [ran, waited, at] = [0, 0, 0];
-  return await eventually(`${node.name} at nice ${LOWER}`, async () => {
-    if (nices(node).every((one) => one === LOWER)) return true;
+  return await eventually(`${node.name} gives way`, async () => {
+    if (threads(node).every(isGiven)) return true;
     if (Date.now() - at < 10_000) return undefined;
     const now = (await Deno.readTextFile(path)).split(" ").map(Number);
     const isScarce = at > 0 && now[1]! - waited > now[0]! - ran;
@@ -63,12 +103,23 @@ async function gauge(node: LiveNode): Promise<number | undefined> {
   return value === undefined ? undefined : Number(value);
 }
 
-/** False where the system would not let a node come back: then it must stay as it is, and say so. */
-async function mayGiveWay(node: LiveNode): Promise<boolean> {
-  if (await gauge(node) !== undefined) return true;
-  assertMatch(node.log.join("\n"), /the priority stays as it is/);
-  return false;
+/** False where the system would not let us come back from a higher nice value. */
+async function mayComeBack(scope: Scope, wrapper: readonly string[] = []): Promise<boolean> {
+  const [program, ...args] = [...wrapper, "python3", "-c", "import os; os.nice(1); os.nice(-1)"];
+  return (await scope.own(new Child({ program: program!, args })).exited).code === 0;
 }
+
+/** Runs a program without CAP_SYS_NICE, as a container does. */
+const WITHOUT = [
+  "python3",
+  "-c",
+  `
+import ctypes, os, sys
+PR_CAPBSET_DROP, CAP_SYS_NICE = 24, 23
+ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_SYS_NICE, 0, 0, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+`,
+];
 
 scopedTest(
   "a busy node gives way, comes back, and starts hooks at full priority",
@@ -89,7 +140,7 @@ scopedTest(
       "log-level": "debug",
       "on-state-change": hook,
     });
-    if (!await mayGiveWay(replica)) return;
+    if (!await mayComeBack(scope)) return;
     assertEquals([await gauge(fixed), await gauge(given)], [undefined, undefined]);
     const writer = python(scope, WRITER, source);
     if (!await givesWay(replica)) return;
@@ -100,7 +151,7 @@ scopedTest(
     const lines = await eventually("told", async () => await Deno.readTextFile(told) || undefined);
     assertMatch(lines, /^(0\n)+$/);
     await writer.kill();
-    await allAt(replica, 0);
+    await allFull(replica);
     assertEquals(await gauge(replica), 0);
   },
 );
@@ -110,7 +161,7 @@ scopedTest("a node that gives way and gets no processor has its priority again",
   const app = await scope.open(source);
   await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)");
   const primary = await scope.start("primary", { ...primaryOf(source), "log-level": "debug" });
-  if (!await mayGiveWay(primary)) return;
+  if (!await mayComeBack(scope)) return;
   python(scope, WRITER, source);
   if (!await givesWay(primary)) return;
   for (let nth = 0; nth < 6 * navigator.hardwareConcurrency; nth++) {
@@ -122,5 +173,24 @@ scopedTest("a node that gives way and gets no processor has its priority again",
     LIMIT_MS,
   );
   assertEquals(await gauge(primary), 0);
-  await allAt(primary, 0);
+  await allFull(primary);
+});
+
+scopedTest("a node that may not raise its priority has longer slices instead", async (scope) => {
+  const source = await scope.path("p/app.db");
+  const app = await scope.open(source);
+  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)");
+  if (await mayComeBack(scope, WITHOUT)) return;
+  const primary = scope.node("primary", { ...primaryOf(source), "log-level": "debug" });
+  primary.start({ wrapper: WITHOUT });
+  await primary.healthy();
+  if (!HAS_SLICES) {
+    assertEquals(await gauge(primary), undefined);
+    return assertMatch(primary.log.join("\n"), /the priority stays as it is/);
+  }
+  const writer = python(scope, WRITER, source);
+  if (!await givesWay(primary, isLong)) return;
+  assertEquals(await gauge(primary), 1);
+  await writer.kill();
+  await allFull(primary);
 });
