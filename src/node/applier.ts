@@ -23,12 +23,10 @@ import { WalWriter } from "../wal/writer.ts";
 import type { Counters } from "./counters.ts";
 import { writeGuard } from "./guard.ts";
 import type { DatabaseHandle } from "./handle.ts";
-import { Overdue } from "./overdue.ts";
+import { Overdue, OVERDUE_MS } from "./overdue.ts";
 import type { SavedIndex } from "./saved_index.ts";
 import type { Target } from "./target.ts";
 
-/** From then on, checkpoints that fail are trouble that people are told of. */
-const STALL_MS = 3000;
 /** After a checkpoint that did not do all: a reader's mark stays, a commit of ours does not. */
 const BACK_OFF_MS = 1000;
 const MEETING_MS = 20;
@@ -208,7 +206,7 @@ export class Applier implements Target {
   trouble(): string | undefined {
     if (this.#failing === undefined) return this.#checkpoint.trouble();
     const { since, what } = this.#failing;
-    if (this.#env.clock.monotonic() - since < STALL_MS) return undefined;
+    if (this.#env.clock.monotonic() - since < OVERDUE_MS) return undefined;
     return `no checkpoint of the replica's log succeeds, and it grows: ${what}`;
   }
 

@@ -23,7 +23,7 @@ import { SLOT } from "../wal/wal_index.ts";
 import type { Counters } from "./counters.ts";
 import type { DatabaseHandle } from "./handle.ts";
 import { lend, type Lender } from "./lending.ts";
-import { notEnded } from "./overdue.ts";
+import { notEnded, OVERDUE_MS } from "./overdue.ts";
 import { lockHolders, READER_BYTES } from "./proc_locks.ts";
 
 /** After a pass that a reader's mark held up: twice as long each time, from the first to the last. */
@@ -34,9 +34,7 @@ const PUT_OFF_MS = 500;
 const WRITE_LOCK = { ms: 20, triesInARow: 100 } as const;
 /** A header stays unreadable for microseconds; after a writer's death until it is recovered. */
 const HEADER_PATIENCE_MS = 10_000;
-/** From then on, a checkpoint that does not end is trouble that people are told of. */
-const STALL_MS = 3000;
-/** So is a log this many times as long as the hard limit, if a reader holds it up. */
+/** A log so many times as long as the hard limit is trouble, too, if a reader holds it up. */
 const TOO_LONG = 4;
 /** And from here on, others may checkpoint it, too: a backup that is in the way waits for just that. */
 const LEND_AT = 2;
@@ -114,13 +112,13 @@ export class Checkpointer {
     const { mxFrame, backfilled } = this.#primary.log;
     const now = this.#env.clock.monotonic();
     const ms = now - (this.#lentAt ?? this.#startedAt ?? Infinity);
-    if (ms > STALL_MS && this.#lentAt !== undefined) {
+    if (ms > OVERDUE_MS && this.#lentAt !== undefined) {
       return `others have had the checkpoint lock for ${Math.round(ms / 1000)} s: one is in a ` +
         "checkpoint, or readers have every read mark";
     }
-    if (ms > STALL_MS) return notEnded("a checkpoint", ms);
+    if (ms > OVERDUE_MS) return notEnded("a checkpoint", ms);
     const { since, last, rc } = this.#failing ?? { since: 0, last: 0, rc: 0 };
-    if (last - since > STALL_MS && backfilled < mxFrame) {
+    if (last - since > OVERDUE_MS && backfilled < mxFrame) {
       return `no checkpoint of the log succeeds, and it grows: SQLite code ${rc}`;
     }
     const tooLong = this.#limits.hard > 0 && mxFrame > TOO_LONG * this.#limits.hard;

@@ -1,6 +1,6 @@
 /**
  * Applications come first: while a node takes much of a processor, it does so at a lower priority than
- * theirs, as long as it gets what it needs all the same. May import: base/.
+ * theirs, as long as it gets what it needs all the same. May import: base/, sqlite/process (types).
  *
  * A commit with synchronous=full sleeps for the disk and wants a processor the moment it wakes; beside
  * a node of the same priority it waits for the end of what the node has begun. But among programs that
@@ -11,13 +11,7 @@
  * @module
  */
 import type { Env } from "../base/env.ts";
-
-/** The event loop's, since its start, ms. */
-export interface ProcessorTime {
-  readonly ran: number;
-  /** Ready to run, without a processor. */
-  readonly waited: number;
-}
+import type { ProcessorTime } from "../sqlite/process.ts";
 
 /** What the system offers for it: sqlite/process. */
 export interface Way {

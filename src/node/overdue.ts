@@ -5,7 +5,10 @@
  */
 import type { Clock } from "../base/env.ts";
 
-/** Short enough that /health tells within 5 s; a slow disk's fsync is shorter. */
+/**
+ * How long anything may stand still until people are told. Short enough that /health tells within 5 s; a
+ * slow disk's fsync is shorter.
+ */
 export const OVERDUE_MS = 3000;
 
 export class Overdue {

@@ -23,11 +23,10 @@ import type { DatabaseHandle } from "./handle.ts";
 import { LiveSource, type LocalDatabase } from "./live_source.ts";
 import type { LogFollower } from "./log_follower.ts";
 import type { DatabaseOptions } from "./options.ts";
+import { OVERDUE_MS } from "./overdue.ts";
 import type { SavedIndex } from "./saved_index.ts";
 import { WatchedFile } from "./watched_file.ts";
 
-/** From then on, standing still is trouble that people are told of. */
-const STALL_MS = 3000;
 /** There is a look each second; one that is so late is told to replicas, which then are not current. */
 const LOOK_LATE_MS = 1500;
 /** A WAL that cannot be read for so long is opened again. */
@@ -150,11 +149,11 @@ export class Primary implements LocalDatabase, Checkpointed {
   trouble(): string | undefined {
     const ms = (since: number | undefined): number =>
       since === undefined ? 0 : this.#env.clock.monotonic() - since;
-    if (ms(this.#badSince) > STALL_MS) {
+    if (ms(this.#badSince) > OVERDUE_MS) {
       return "the wal-index header is broken, a writer died in it, and it cannot be recovered";
     }
-    if (ms(this.#failingSince) > STALL_MS) return "the WAL cannot be read";
-    if (ms(this.#lastLook) > STALL_MS) {
+    if (ms(this.#failingSince) > OVERDUE_MS) return "the WAL cannot be read";
+    if (ms(this.#lastLook) > OVERDUE_MS) {
       return `the log has not been looked at for ${Math.round(ms(this.#lastLook) / 1000)} s`;
     }
     return this.#database.trouble ?? this.#saveError ?? this.#checkpointer.trouble();

@@ -25,12 +25,18 @@ export function watchdog(seconds: number): void {
   sqlite().live_watchdog(seconds);
 }
 
+/** The event loop's, ms since its start. */
+export interface ProcessorTime {
+  readonly ran: number;
+  /** Ready to run, without a processor. */
+  readonly waited: number;
+}
+
 /**
- * How long this process's event loop has run and was ready to run without a processor, ms since its
- * start; undefined where the system does not count it. Source: Documentation/scheduler/sched-stats, of
- * the first thread, which is the event loop's.
+ * Undefined where the system does not count it. Source: Documentation/scheduler/sched-stats, of the first
+ * thread, which is the event loop's.
  */
-export function processorTime(): { ran: number; waited: number } | undefined {
+export function processorTime(): ProcessorTime | undefined {
   try {
     const [ran, waited] = Deno.readTextFileSync("/proc/self/schedstat").split(" ").map(Number);
     if (!Number.isFinite(ran) || !Number.isFinite(waited)) return undefined;
