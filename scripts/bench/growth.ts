@@ -25,16 +25,14 @@ const SIZES: readonly Size[] = [
 async function ofSize(stage: Stage, { name, bytes }: Size): Promise<Record<string, Sample>> {
   const pair = await stage.pair(name.replace(" ", "-"), bytes);
   const nodes = [pair.primary, pair.replica];
-  const before = await Promise.all(nodes.map(processorMs));
-  const { p50, count } = await paced(stage, pair.source, [pair.copy], 100);
-  const after = await Promise.all(nodes.map(processorMs));
-  const used = after.map((ms, at) => (ms - before[at]!) / count);
+  const work = () => paced(stage, pair.source, [pair.copy], 100);
+  const { ms, result: { p50, count } } = await processorMs(nodes, work);
   for (const node of [...nodes].reverse()) await node.stop();
   for (const path of [pair.source, pair.copy]) await Deno.remove(path);
   return {
     [`${name}-p50`]: { value: p50 },
-    [`${name}-primary`]: { value: used[0]! },
-    [`${name}-replica`]: { value: used[1]! },
+    [`${name}-primary`]: { value: ms[0]! / count },
+    [`${name}-replica`]: { value: ms[1]! / count },
   };
 }
 

@@ -7,7 +7,7 @@
 import type { LiveNode } from "../../tests/support/node.ts";
 import { sleep } from "../../tests/support/process.ts";
 import { paced } from "./latency.ts";
-import { memoryOf, processorShare } from "./proc.ts";
+import { memoryOf, processorMs } from "./proc.ts";
 import type { Stage } from "./stage.ts";
 import type { Measure, Samples, Work } from "./work.ts";
 
@@ -49,11 +49,11 @@ async function rest(
 ): Promise<Samples> {
   const { seconds, quick } = stage.options;
   await sleep(quick ? 100 : settleMs);
-  const used = await processorShare(nodes, () => sleep(seconds * 1000));
+  const { ms } = await processorMs(nodes, () => sleep(seconds * 1000));
   const samples: Record<string, { value: number }> = {};
   for (const [at, { key }] of whos.entries()) {
     const { now, peak } = await memoryOf(nodes[at]!);
-    samples[`${key}-cpu`] = { value: used[at]! };
+    samples[`${key}-cpu`] = { value: 100 * ms[at]! / (1000 * seconds) };
     samples[`${key}-memory`] = { value: now };
     samples[`${key}-peak`] = { value: peak };
   }

@@ -1,17 +1,10 @@
 /**
  * What the system counts of a process: processor time, memory now and at its peak. Linux.
- * Source: man 5 proc. May import: scripts/tools, tests/support (types).
+ * Source: man 5 proc,
+ * Documentation/scheduler/sched-stats. May import: tests/support (types).
  * @module
  */
 import type { LiveNode } from "../../tests/support/node.ts";
-import { runOrFail } from "../tools.ts";
-
-/** utime + stime out of /proc/PID/stat, ticks. The name in brackets may hold spaces and brackets. */
-export function processTicks(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [utime, stime] = [fields[11], fields[12]]; // fields 14 and 15; the first here is 3
-  return Number(utime) + Number(stime);
-}
 
 /** VmRSS out of /proc/PID/status, MB. */
 export function residentMegabytes(status: string): number {
@@ -34,29 +27,32 @@ export async function memoryOf(node: LiveNode): Promise<Memory> {
   return { now: residentMegabytes(status), peak: peakMegabytes(status) };
 }
 
-/** Processor time of all threads that are there, ms: finer than ticks, for parts of a second. */
-export async function processorMs(node: LiveNode): Promise<number> {
+/** Processor time of each thread that is there, ns. Ticks would be too coarse for an idle node. */
+async function threadTimes(node: LiveNode): Promise<Map<string, number>> {
   const tasks = `/proc/${node.child.pid}/task`;
-  let ns = 0;
+  const times = new Map<string, number>();
   for await (const { name } of Deno.readDir(tasks)) {
-    const text = await Deno.readTextFile(`${tasks}/${name}/schedstat`).catch(() => "0"); // it ended
-    ns += Number(text.split(" ")[0]);
+    const text = await Deno.readTextFile(`${tasks}/${name}/schedstat`).catch(() => undefined);
+    if (text !== undefined) times.set(name, Number(text.split(" ")[0])); // else it ended
   }
-  return ns / 1e6;
+  return times;
 }
 
-/** Of one processor, %, of each node while `work` goes on. */
-export async function processorShare(
+/** The sum of what grew; what a thread took that has ended meanwhile is not known. */
+export function timeBetween(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): number {
+  return [...after].reduce((sum, [thread, time]) => sum + time - (before.get(thread) ?? 0), 0);
+}
+
+/** Processor time of each node while `work` goes on, ms, and what came of it. */
+export async function processorMs<T>(
   nodes: readonly LiveNode[],
-  work: () => Promise<void>,
-): Promise<number[]> {
-  const perSecond = Number(await runOrFail("ask for the clock", "getconf", ["CLK_TCK"]));
-  const ticksOf = async (node: LiveNode): Promise<number> =>
-    processTicks(await Deno.readTextFile(`/proc/${node.child.pid}/stat`));
-  const before = await Promise.all(nodes.map(ticksOf));
-  const began = performance.now();
-  await work();
-  const after = await Promise.all(nodes.map(ticksOf));
-  const seconds = (performance.now() - began) / 1000;
-  return after.map((ticks, at) => (ticks - before[at]!) / perSecond / seconds * 100);
+  work: () => Promise<T>,
+): Promise<{ ms: number[]; result: T }> {
+  const before = await Promise.all(nodes.map(threadTimes));
+  const result = await work();
+  const after = await Promise.all(nodes.map(threadTimes));
+  return { ms: after.map((times, at) => timeBetween(before[at]!, times) / 1e6), result };
 }

@@ -51,6 +51,7 @@ static struct {
   pthread_cond_t begin;
   int ways;                  /* WAY_OF_*; 0 before live_way_open() */
   int nice;                  /* while giving */
+  unsigned long long slice;  /* ns, while not */
   int lifted;                /* so many want the full priority for a moment */
   volatile int giving;       /* what is wanted */
   volatile int unset;        /* the session's could not be changed yet */
@@ -74,11 +75,11 @@ static int wayAttr(int tid, WayAttr *attr){
 }
 
 /* 1 if it was changed. */
-static int waySlice(int tid, int longer){
+static int waySlice(int tid, unsigned long long ns){
   WayAttr attr;
-  if( !wayAttr(tid, &attr) || (attr.runtime==WAY_SLICE_NS)==longer ) return 0;
+  if( !wayAttr(tid, &attr) || attr.runtime==ns ) return 0;
   attr.size = sizeof(attr);
-  attr.runtime = longer ? WAY_SLICE_NS : 0; /* the system's own */
+  attr.runtime = ns;
   return syscall(SYS_sched_setattr, tid, &attr, 0)==0;
 }
 
@@ -98,7 +99,7 @@ static void wayThreads(int giving){
       int tid = atoi(e->d_name);
       if( tid<=0 || tid==way.guard ) continue;
       if( way.ways & WAY_OF_THREADS ) changed |= wayNice(tid, giving ? way.nice : 0);
-      if( way.ways & WAY_OF_SLICES ) changed |= waySlice(tid, giving);
+      if( way.ways & WAY_OF_SLICES ) changed |= waySlice(tid, giving ? WAY_SLICE_NS : way.slice);
     }
     closedir(d);
   }
@@ -243,20 +244,28 @@ static int wayMayRaise(void){
   return 1;
 }
 
+/* Whether there are slices, and we may set ours; a sandbox may refuse. Changes nothing that lasts. */
+static int wayMaySlice(void){
+  WayAttr attr;
+  if( !wayAttr(0, &attr) || attr.runtime>=WAY_SLICE_NS || !waySlice(0, WAY_SLICE_NS) ) return 0;
+  way.slice = attr.runtime;
+  waySlice(0, way.slice);
+  return 1;
+}
+
 /*
 ** Prepares live_way(). Returns 0 if there is no way, or if who started us gave us a priority: that one
 ** stays. `nice`: the value while giving.
 */
 LIVE_API int live_way_open(int nice){
   pthread_t thread;
-  WayAttr attr;
   char text[64];
   int ways = 0;
   errno = 0;
   if( way.ways ) return way.ways;
   if( getpriority(PRIO_PROCESS, 0)!=0 || errno || sched_getscheduler(0)!=SCHED_OTHER ) return 0;
   if( wayMayRaise() ) ways |= WAY_OF_THREADS;
-  if( wayAttr(0, &attr) ) ways |= WAY_OF_SLICES;
+  if( wayMaySlice() ) ways |= WAY_OF_SLICES;
   if( getsid(0)==getpid() && wayText("/proc/sys/kernel/sched_autogroup_enabled", text, sizeof(text))
    && text[0]=='1' && wayText("/proc/self/autogroup", text, sizeof(text)) && strstr(text, " nice 0") ){
     ways |= WAY_OF_SESSION;

@@ -1,5 +1,5 @@
 import { parseArguments } from "../../../scripts/bench/arguments.ts";
-import { peakMegabytes, processTicks, residentMegabytes } from "../../../scripts/bench/proc.ts";
+import { peakMegabytes, residentMegabytes, timeBetween } from "../../../scripts/bench/proc.ts";
 import { Lag } from "../../../scripts/bench/lag.ts";
 import { formatNumber, median, percentile } from "../../../scripts/bench/numbers.ts";
 import { tableLines } from "../../../scripts/bench/table.ts";
@@ -145,9 +145,10 @@ Deno.test("Lag leaves out what was seen but never told of", () => {
   assertEquals([lag.count, lag.last], [1, 1.5]);
 });
 
-Deno.test("processTicks() counts fields behind the name, which may hold brackets", () => {
-  const stat = "42 (a) b (c)) S 1 42 42 0 -1 4194304 100 0 0 0 17 4 0 0 20 0 12 0 1000";
-  assertEquals(processTicks(stat), 21);
+Deno.test("timeBetween() counts a new thread whole, and one that ended not at all", () => {
+  const before = new Map([["main", 100], ["ended", 5000]]);
+  const after = new Map([["main", 107], ["new", 30]]);
+  assertEquals(timeBetween(before, after), 37);
 });
 
 Deno.test("residentMegabytes() reads VmRSS, peakMegabytes() VmHWM", () => {
