@@ -1,7 +1,6 @@
 /**
  * What the system counts of a process: processor time, memory now and at its peak. Linux.
- * Source: man 5 proc,
- * Documentation/scheduler/sched-stats. May import: tests/support (types).
+ * Source: man 5 proc, Documentation/scheduler/sched-stats. May import: tests/support (types).
  * @module
  */
 import type { LiveNode } from "../../tests/support/node.ts";
