@@ -1,11 +1,11 @@
 /**
  * Work "growth": does a commit cost more in a larger database? From 10 MB tenfold up to the large
  * database; `--size` decides how far, as far as the disk goes (it holds the file twice).
- * May import: scripts/bench.
+ * May import: scripts/bench, tests/support.
  * @module
  */
+import { processorMs } from "../../tests/support/processor.ts";
 import { paced } from "./latency.ts";
-import { processorMs } from "./proc.ts";
 import type { Stage } from "./stage.ts";
 import type { Measure, Sample, Samples, Work } from "./work.ts";
 

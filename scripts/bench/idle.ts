@@ -6,8 +6,9 @@
  */
 import type { LiveNode } from "../../tests/support/node.ts";
 import { sleep } from "../../tests/support/process.ts";
+import { processorMs } from "../../tests/support/processor.ts";
 import { paced } from "./latency.ts";
-import { memoryOf, processorMs } from "./proc.ts";
+import { memoryOf } from "./proc.ts";
 import type { Stage } from "./stage.ts";
 import type { Measure, Samples, Work } from "./work.ts";
 

@@ -1,18 +1,8 @@
 import { assert, assertEquals } from "../support/assert.ts";
 import type { LiveNode } from "../support/node.ts";
+import { processorMs } from "../support/processor.ts";
 import { assertInSync, assertUndisturbed, replicaOf } from "../support/replication.ts";
 import { type Scope, scopedTest } from "../support/scope.ts";
-
-/** Processor time of all threads of a node so far, ns: the first number of schedstat. */
-async function processorNs(node: LiveNode): Promise<number> {
-  const tasks = `/proc/${node.child.pid}/task`;
-  let sum = 0;
-  for await (const { name } of Deno.readDir(tasks)) {
-    const text = await Deno.readTextFile(`${tasks}/${name}/schedstat`).catch(() => "0"); // ended
-    sum += Number(text.split(" ")[0]);
-  }
-  return sum;
-}
 
 /** A node with `count` primaries of databases that are there. */
 async function primaries(scope: Scope, name: string, count: number) {
@@ -49,12 +39,13 @@ scopedTest(
     const syncs = new Map([[few, await syncsOf(few.node)], [many, await syncsOf(many.node)]]);
     for (let round = 0; round < ROUNDS; round++) { // side by side, so that the machine's load is the same
       for (const side of [few, many]) {
-        const before = await processorNs(side.node);
-        for (let commit = 0; commit < COMMITS; commit++) {
-          const nth = commit % side.paths.length;
-          await side.app.rows("INSERT INTO t VALUES(1)", [], `${nth}`);
-        }
-        spent.set(side, spent.get(side)! + await processorNs(side.node) - before);
+        const { ms } = await processorMs([side.node], async () => {
+          for (let commit = 0; commit < COMMITS; commit++) {
+            const nth = commit % side.paths.length;
+            await side.app.rows("INSERT INTO t VALUES(1)", [], `${nth}`);
+          }
+        });
+        spent.set(side, spent.get(side)! + ms[0]!);
       }
     }
     const each = async (side: typeof few): Promise<number> =>

@@ -22,6 +22,14 @@ function python(scope: Scope, script: string, ...args: readonly string[]): Child
   return scope.own(new Child({ program: "python3", args: ["-c", script, ...args] }));
 }
 
+/** For WRITER; an application stays connected. */
+async function database(scope: Scope): Promise<string> {
+  const path = await scope.path("p/app.db");
+  const app = await scope.open(path);
+  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)");
+  return path;
+}
+
 interface Thread {
   readonly nice: number;
   /** ns; undefined where the system does not tell. */
@@ -106,7 +114,7 @@ async function gauge(node: LiveNode): Promise<number | undefined> {
 /** False where the system would not let us come back from a higher nice value. */
 async function mayComeBack(scope: Scope, wrapper: readonly string[] = []): Promise<boolean> {
   const [program, ...args] = [...wrapper, "python3", "-c", "import os; os.nice(1); os.nice(-1)"];
-  return (await scope.own(new Child({ program: program!, args })).exited).code === 0;
+  return (await scope.own(new Child({ program: program!, args })).wait(LIMIT_MS)).code === 0;
 }
 
 /** Runs a program without CAP_SYS_NICE, as a container does. */
@@ -124,9 +132,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 scopedTest(
   "a busy node gives way, comes back, and starts hooks at full priority",
   async (scope) => {
-    const [source, copy] = [await scope.path("p/app.db"), await scope.path("r/app.db")];
-    const app = await scope.open(source);
-    await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)");
+    const [source, copy] = [await database(scope), await scope.path("r/app.db")];
     const [hook, told] = [`${scope.folder}/hook.sh`, `${scope.folder}/told`];
     await Deno.writeTextFile(hook, `#!/bin/sh\necho "$(nice)" >> ${told}\n`);
     await Deno.chmod(hook, 0o755);
@@ -157,9 +163,7 @@ scopedTest(
 );
 
 scopedTest("a node that gives way and gets no processor has its priority again", async (scope) => {
-  const source = await scope.path("p/app.db");
-  const app = await scope.open(source);
-  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)");
+  const source = await database(scope);
   const primary = await scope.start("primary", { ...primaryOf(source), "log-level": "debug" });
   if (!await mayComeBack(scope)) return;
   python(scope, WRITER, source);
@@ -177,9 +181,7 @@ scopedTest("a node that gives way and gets no processor has its priority again",
 });
 
 scopedTest("a node that may not raise its priority has longer slices instead", async (scope) => {
-  const source = await scope.path("p/app.db");
-  const app = await scope.open(source);
-  await app.exec("PRAGMA journal_mode=wal", "CREATE TABLE t(x)");
+  const source = await database(scope);
   if (await mayComeBack(scope, WITHOUT)) return;
   const primary = scope.node("primary", { ...primaryOf(source), "log-level": "debug" });
   primary.start({ wrapper: WITHOUT });

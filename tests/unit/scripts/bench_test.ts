@@ -1,5 +1,5 @@
 import { parseArguments } from "../../../scripts/bench/arguments.ts";
-import { peakMegabytes, residentMegabytes, timeBetween } from "../../../scripts/bench/proc.ts";
+import { peakMegabytes, residentMegabytes } from "../../../scripts/bench/proc.ts";
 import { Lag } from "../../../scripts/bench/lag.ts";
 import { formatNumber, median, percentile } from "../../../scripts/bench/numbers.ts";
 import { tableLines } from "../../../scripts/bench/table.ts";
@@ -143,12 +143,6 @@ Deno.test("Lag leaves out what was seen but never told of", () => {
   assertEquals(lag.count, 0);
   lag.seen(2001, 3_500_000);
   assertEquals([lag.count, lag.last], [1, 1.5]);
-});
-
-Deno.test("timeBetween() counts a new thread whole, and one that ended not at all", () => {
-  const before = new Map([["main", 100], ["ended", 5000]]);
-  const after = new Map([["main", 107], ["new", 30]]);
-  assertEquals(timeBetween(before, after), 37);
 });
 
 Deno.test("residentMegabytes() reads VmRSS, peakMegabytes() VmHWM", () => {
