@@ -1,6 +1,7 @@
 /**
  * `doctor`: everything a node needs, looked at before it runs or beside one that does. May import:
- * base/, pages/page_reader, node/{inspect,options}, cli/{ask,machine,secrets,status_view}.
+ * base/, wal/checkpoint, pages/page_reader, node/{inspect,options},
+ * cli/{ask,machine,secrets,status_view}.
  *
  * A finding that needs somebody ends in an action. It changes nothing, and locks nothing.
  * @module
@@ -10,6 +11,7 @@ import { codeOf, LiveError } from "../base/errors.ts";
 import { GUARD_VERSION } from "../pages/page_reader.ts";
 import { inspect, type Inspection } from "../node/inspect.ts";
 import type { DatabaseOptions, NodeOptions } from "../node/options.ts";
+import { isTooLong } from "../wal/checkpoint.ts";
 import { addressOf, askStatus, type NodeAddress, roundTripMs } from "./ask.ts";
 import { bytesText, type StatusJson } from "./status_view.ts";
 import { Secrets, upstreamAccess } from "./secrets.ts";
@@ -36,8 +38,6 @@ export interface DoctorReport {
 
 /** Room that a node should have beside what is there already. */
 const LEAST_FREE_BYTES = 100_000_000;
-/** A log this many times as long as its hard limit has something in its way. */
-const LONG_LOG = 4;
 const DESCRIPTORS_PER_DATABASE = 10;
 
 type Add = (what: string, level: Level, text: string, action?: string) => void;
@@ -242,14 +242,14 @@ function lookAtLog({ log, oldest, header }: Inspection, database: DatabaseOption
   if (log === undefined || header === undefined) return;
   const { bytes, frames, backfilled } = log;
   const text = `${bytesText(bytes)}, ${frames} frames, ${backfilled} checkpointed`;
-  const most = LONG_LOG * (database.maxCheckpointPageCount || Infinity);
+  const isLong = isTooLong(frames, database.maxCheckpointPageCount);
   if (oldest === undefined) {
-    add("log", frames > most ? "note" : "ok", text);
+    add("log", isLong ? "note" : "ok", text);
     return;
   }
   const who = oldest.pids.map(named).join(", ");
   const reader = `the oldest reader, ${who}, is at frame ${oldest.frame}`;
-  if (frames <= most) add("log", "note", `${text}; ${reader}`);
+  if (!isLong) add("log", "note", `${text}; ${reader}`);
   else {add(
       "log",
       "bad",

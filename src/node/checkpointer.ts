@@ -13,7 +13,9 @@ import { RC } from "../sqlite/library.ts";
 import { fullPriority } from "../sqlite/process.ts";
 import {
   type CheckpointLimits,
+  isTooLong,
   type LogState,
+  mayBeLent,
   mayTakeWriteLock,
   passDue,
   tailIsShort,
@@ -34,10 +36,6 @@ const PUT_OFF_MS = 500;
 const WRITE_LOCK = { ms: 20, triesInARow: 100 } as const;
 /** A header stays unreadable for microseconds; after a writer's death until it is recovered. */
 const HEADER_PATIENCE_MS = 10_000;
-/** A log so many times as long as the hard limit is trouble, too, if a reader holds it up. */
-const TOO_LONG = 4;
-/** And from here on, others may checkpoint it, too: a backup that is in the way waits for just that. */
-const LEND_AT = 2;
 
 /** What the primary that is checkpointed does. */
 export interface Checkpointed {
@@ -121,8 +119,10 @@ export class Checkpointer {
     if (last - since > OVERDUE_MS && backfilled < mxFrame) {
       return `no checkpoint of the log succeeds, and it grows: SQLite code ${rc}`;
     }
-    const tooLong = this.#limits.hard > 0 && mxFrame > TOO_LONG * this.#limits.hard;
-    if (!tooLong || this.#heldUpBy === undefined || backfilled === mxFrame) return undefined;
+    if (
+      !isTooLong(mxFrame, this.#limits.hard) || this.#heldUpBy === undefined ||
+      backfilled === mxFrame
+    ) return undefined;
     return `the log has ${mxFrame} frames: ${this.#heldUpBy} is in the way`;
   }
 
@@ -145,8 +145,7 @@ export class Checkpointer {
       goesOn = await this.#pass();
     }
     if (goesOn && mayTakeWriteLock(primary.log, this.#limits)) await this.#catchUp();
-    const { hard } = this.#limits;
-    const isLong = hard > 0 && primary.log.mxFrame > LEND_AT * hard;
+    const isLong = mayBeLent(primary.log.mxFrame, this.#limits.hard);
     if (isLong && this.#cutShort && !primary.isLost) await this.#lend();
   }
 

@@ -112,7 +112,7 @@ export const DEFAULT_SELF_CHECK_BYTES = 256_000;
 /** What a database has when the config says nothing. */
 export const DATABASE_DEFAULTS = {
   minCheckpointPageCount: 1000,
-  maxCheckpointPageCount: 4000,
+  maxCheckpointPageCount: 2000,
   checkpointIntervalMs: 60_000,
   monitorDelayMs: 0,
   ownership: {},

@@ -29,6 +29,9 @@ const WORTH_A_PASS = 250;
 const SMALL_GAP = 32;
 /** Small enough to be backfilled under the write lock. */
 const TAIL_UNDER_LOCK = 64;
+/** Times the hard limit. */
+const LEND_AT = 4;
+const TOO_LONG = 8;
 
 /** How often the commits of a fragile log are brought to safety, ms. */
 const FRAGILE_MS = 100;
@@ -62,6 +65,16 @@ export function worthAnotherPass(log: LogState, limits: CheckpointLimits, done: 
 /** Past the hard limit: passes first, at most three, until the tail is short enough for the lock. */
 export function mayTakeWriteLock(log: LogState, limits: CheckpointLimits): boolean {
   return limits.hard > 0 && log.mxFrame >= limits.hard;
+}
+
+/** So long that something stands in its way, which somebody has to end. */
+export function isTooLong(frames: number, hard: number): boolean {
+  return hard > 0 && frames > TOO_LONG * hard;
+}
+
+/** Long enough that others may checkpoint it, too: a backup that is in the way waits for just that. */
+export function mayBeLent(frames: number, hard: number): boolean {
+  return hard > 0 && frames > LEND_AT * hard;
 }
 
 export function tailIsShort(log: LogState): boolean {

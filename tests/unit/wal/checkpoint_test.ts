@@ -1,6 +1,8 @@
 import {
   expectedRestart,
+  isTooLong,
   type LogState,
+  mayBeLent,
   mayTakeWriteLock,
   passDue,
   type PassReason,
@@ -59,6 +61,13 @@ Deno.test("mayTakeWriteLock() is true past the hard limit, and never when it is 
   assertEquals(mayTakeWriteLock(log(7999, 0), LIMITS), false);
   assertEquals(mayTakeWriteLock(log(8000, 0), LIMITS), true);
   assertEquals(mayTakeWriteLock(log(1e9, 0), { soft: 1000, hard: 0 }), false);
+});
+
+Deno.test("a log may be lent, then is too long, from multiples of the hard limit on; never at 0", () => {
+  const at = (times: number) => times * LIMITS.hard;
+  assertEquals([mayBeLent(at(4), LIMITS.hard), mayBeLent(at(4) + 1, LIMITS.hard)], [false, true]);
+  assertEquals([isTooLong(at(8), LIMITS.hard), isTooLong(at(8) + 1, LIMITS.hard)], [false, true]);
+  assertEquals([mayBeLent(1e9, 0), isTooLong(1e9, 0)], [false, false]);
 });
 
 Deno.test("tailIsShort() is true up to 64 frames", () => {
