@@ -1,6 +1,6 @@
 /**
  * Another node's database as a ChangeSource: what changes() yields are the bytes of its HTTP answer.
- * May import: base/, changes/, node/options, http/{compression,endpoints,ranges,report,reports,tls}.
+ * May import: base/, changes/, node/options, http/{body,compression,endpoints,ranges,report,reports,tls}.
  *
  * Every failure is a LiveError "upstream" with a sentence that names the upstream, unless the other
  * node said a code that is acted on ("position_gone", "not_ready"). The token stands in no message.
@@ -21,6 +21,7 @@ import {
   MAX_TREE_BYTES,
   parseAbove,
 } from "../changes/tree.ts";
+import { BodyReader } from "./body.ts";
 import { COMPRESSION_HEADER, decompressed } from "./compression.ts";
 import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
@@ -66,10 +67,6 @@ const HASHES_LIMIT_MS = 20_000;
 const REPORT_LIMIT_MS = 3000;
 /** Of an error's text; what comes after it is not read. */
 const MAX_ERROR_BYTES = 2000;
-/** Of a body at once: a heartbeat's, and what a long answer needs. */
-const READ_BYTES = { first: 4096, most: 65536 } as const;
-/** A buffer is given up when so many reads in a row filled little of it. */
-const SMALL_READS = 4;
 /** For `auto`: requests that are timed, and the round trip from which a machine is far. */
 const PROBES = 3;
 /** All of them: who is given up after 3 s of silence has not been asked for the stream yet. */
@@ -269,28 +266,22 @@ export class HttpSource implements ChangeSource, Reporter {
     throw await this.#refusal(response);
   }
 
-  /**
-   * The bytes as they come. `lent`: they are good until the next ones are asked for, which are read
-   * into the same buffer; else 64 KiB would be made, zeroed and thrown away for each heartbeat.
-   */
+  /** The bytes as they come. `lent`: they are good until the next ones are asked for. */
   async *#body(response: Response, signal: AbortSignal, lent = true): AsyncGenerator<Bytes> {
     if (response.body === null) return;
-    const reader = response.body.getReader({ mode: "byob" });
-    let small = 0;
+    const reader = new BodyReader(response.body);
     try {
-      for (let buffer = new ArrayBuffer(READ_BYTES.first);;) {
-        const { done, value } = await reader.read(new Uint8Array(buffer));
-        if (done) return;
-        yield lent ? value : value.slice();
-        small = value.length * 16 < value.buffer.byteLength ? small + 1 : 0;
-        buffer = bufferAfter(value, small);
+      for (;;) {
+        const chunk = await reader.read();
+        if (chunk === undefined) return;
+        yield lent ? chunk : chunk.slice();
       }
     } catch (error) {
       if (error instanceof LiveError) throw error;
       if (signal.aborted) return;
       throw this.#unreachable(error);
     } finally {
-      await reader.cancel().catch(() => {}); // it has failed already
+      await reader.cancel();
     }
   }
 
@@ -325,33 +316,22 @@ export class HttpSource implements ChangeSource, Reporter {
   }
 }
 
-/**
- * The buffer of `value`, or another one if it is too small for what comes, or was much too large for
- * the last `small` reads: each record of a copy has a short end, after which long ones come again.
- */
-function bufferAfter({ length, buffer }: Bytes, small: number): ArrayBuffer {
-  const { byteLength } = buffer;
-  if (length === byteLength && length < READ_BYTES.most) return new ArrayBuffer(4 * length);
-  const wasted = byteLength > READ_BYTES.first && small >= SMALL_READS;
-  return wasted ? new ArrayBuffer(READ_BYTES.first) : buffer;
-}
-
 /** Of its body; a stranger may send without end. */
 async function beginningOf(response: Response, most = MAX_ERROR_BYTES): Promise<string> {
+  if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
-  let left = most;
-  const reader = response.body?.getReader();
+  const reader = new BodyReader(response.body);
   try {
-    while (reader !== undefined && left > 0) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      const part = value.subarray(0, left);
+    for (let left = most; left > 0;) {
+      const chunk = await reader.read();
+      if (chunk === undefined) break;
+      const part = chunk.subarray(0, left);
       text += decoder.decode(part, { stream: true });
       left -= part.length;
     }
   } catch { /* what came will do */ }
-  await reader?.cancel().catch(() => {}); // it has failed already
+  await reader.cancel();
   return text + decoder.decode();
 }
 

@@ -18,7 +18,7 @@ import { waitFor } from "../node/wait.ts";
 import type { Node } from "../node/node.ts";
 import { LIMIT_DEFAULTS, type Limits, type ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
-import { wholeBody } from "./body.ts";
+import { textOf } from "./body.ts";
 import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
 import { Events } from "./events.ts";
 import { Guard, needsOf, secure, type Tokens } from "./guard.ts";
@@ -252,9 +252,9 @@ export class Server {
     return json(upstream === undefined ? [] : aboveOf(upstream));
   }
 
-  async #text(c: Request, bytes: number): Promise<string> {
+  #text(c: Request, bytes: number): Promise<string> {
     const limits = { bytes, ms: this.#limits.stallMs };
-    return new TextDecoder().decode(await wholeBody(c.req.raw.body, limits, this.#env.clock));
+    return textOf(c.req.raw.body, limits, this.#env.clock);
   }
 
   async #demote(c: Request): Promise<Response> {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { codeOf } from "../../../src/base/errors.ts";
-import { readBody } from "../../../src/http/body.ts";
+import { BodyReader, readBody } from "../../../src/http/body.ts";
 import { Guests, type Reader } from "../../../src/http/limits.ts";
 import { encodeRuns, RunsDecoder } from "../../../src/http/ranges.ts";
 import { streamOf } from "../../../src/http/stream.ts";
@@ -88,16 +88,38 @@ Deno.test("streamOf() ends its source when it is cut while its reader takes noth
   await assertRejects(() => reader.read(), /given up/);
 });
 
+function bytes(
+  pull: (to: ReadableByteStreamController) => void,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({ type: "bytes", pull });
+}
+
+Deno.test("BodyReader reads all of a body into buffers that grow and shrink", async () => {
+  const sizes = [10, 4096, 70_000, 200_000, 1, 2, 3, 4, 5, 6];
+  let sent = 0;
+  const body = bytes((to) => {
+    const size = sizes[sent];
+    if (size === undefined) return to.close(), to.byobRequest?.respond(0);
+    to.enqueue(new Uint8Array(size).fill(++sent));
+  });
+  const reader = new BodyReader(body);
+  const got: number[] = [];
+  const buffers: number[] = [];
+  for (let chunk; (chunk = await reader.read()) !== undefined;) {
+    got.push(...chunk);
+    buffers.push(chunk.buffer.byteLength);
+  }
+  assertEquals(got, sizes.flatMap((size, nth) => Array<number>(size).fill(nth + 1)));
+  assertEquals([buffers[0], Math.max(...buffers), buffers.at(-1)], [4096, 65_536, 4096]);
+  await reader.cancel();
+});
+
 Deno.test("readBody() gives up a body that is too long, too slow or broken off", async (t) => {
   const limits = { bytes: 10, ms: 1000 };
   const cases: [name: string, body: ReadableStream<Uint8Array>, pattern: RegExp][] = [
-    ["too long", ReadableStream.from([new Uint8Array(6), new Uint8Array(6)]), /more than 10 bytes/],
-    ["too slow", new ReadableStream(), /did not come within 1000 ms/],
-    [
-      "broken off",
-      new ReadableStream({ pull: (controller) => controller.error(new Error("reset")) }),
-      /broke off/,
-    ],
+    ["too long", bytes((to) => to.enqueue(new Uint8Array(6))), /more than 10 bytes/],
+    ["too slow", bytes(() => {}), /did not come within 1000 ms/],
+    ["broken off", bytes((to) => to.error(new Error("reset"))), /broke off/],
   ];
   for (const [name, body, pattern] of cases) {
     await t.step(name, async () => {
