@@ -284,6 +284,7 @@ export class Database implements Waited {
       this.#past = [epoch, ...this.#past.filter((past) => past !== epoch)].slice(0, MAX_PAST);
     }
     this.moves.wake();
+    this.#waker.stirred();
   }
 
   /** Every connected replica has received what this node has seen. */

@@ -56,7 +56,7 @@ export class Node {
     this.#version = version;
     this.#started = env.clock.monotonic();
     this.#pulse = new Pulse(env.clock, () => this.#tick(), () => this.#check());
-    this.#waker = new Waker(() => new SqliteWatch(), env.log, () => this.#pulse.hurry());
+    this.#waker = new Waker(() => new SqliteWatch(), env.log, () => this.#stirred());
     this.#selfChecks = new SelfChecks(options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES);
     this.#starved = new Starved(env, () => processorTime()?.waited);
     if (options.giveWay) this.#giveWay = new GiveWay(env, LOWER_PRIORITY, processorTime);
@@ -86,6 +86,11 @@ export class Node {
       await this.#waker.stop();
       watchdog(0);
     }
+  }
+
+  /** What a node at rest used does not count in how busy it is from now on. */
+  #stirred(): void {
+    if (this.#pulse.hurry()) this.#giveWay?.look();
   }
 
   #tick(): boolean {

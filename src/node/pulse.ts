@@ -39,9 +39,14 @@ export class Pulse {
     this.#cancel();
   }
 
-  /** Something happens: ticks come four times a second from now on, as long as they want to. */
-  hurry(): void {
-    if (this.#slow && !this.#stopped) this.#arm(false);
+  /**
+   * Something happens: ticks come four times a second from now on, as long as they want to. True if
+   * nothing did until now.
+   */
+  hurry(): boolean {
+    if (!this.#slow || this.#stopped) return false;
+    this.#arm(false);
+    return true;
   }
 
   #beat(): void {

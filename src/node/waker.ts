@@ -26,7 +26,7 @@ export class Waker {
 
   /**
    * `open` is called at the first add(): a node without primaries waits for nothing. `seen` is called
-   * after each look.
+   * after each look, and by stirred().
    */
   constructor(open: () => CommitWatch, log: Log, seen: () => void = () => {}) {
     this.#open = open;
@@ -52,6 +52,11 @@ export class Waker {
       if (!this.#looks.delete(id)) return;
       watch.remove(id);
     };
+  }
+
+  /** Something happened that this did not wait for: a replica has moved. */
+  stirred(): void {
+    this.#seen();
   }
 
   /** Nothing is looked at from now on; resolves when the wait has ended. */

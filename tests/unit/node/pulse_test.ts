@@ -31,12 +31,13 @@ Deno.test("Pulse that was hurried ticks within 250 ms, and checks no more often"
   pulse.start();
   await clock.advance(2100);
   Object.assign(state, { ticks: 0, checks: 0, soon: true });
-  for (let nth = 0; nth < 10; nth++) pulse.hurry();
+  const began = Array.from({ length: 10 }, () => pulse.hurry());
+  assertEquals(began, [true, ...Array<boolean>(9).fill(false)]);
   await clock.advance(150);
   assertEquals(state, { ticks: 1, checks: 0, soon: true });
   await clock.advance(750);
   assertEquals(state, { ticks: 4, checks: 1, soon: true });
   pulse.stop();
-  pulse.hurry();
+  assertEquals(pulse.hurry(), false);
   assertEquals(clock.waiting, 0);
 });

@@ -7,14 +7,16 @@ function setUp() {
   const { log, lines } = fakeEnv();
   const watch = new FakeWatch();
   let opened = 0;
-  const waker = new Waker(() => {
+  let stirs = 0;
+  const open = (): FakeWatch => {
     opened++;
     return watch;
-  }, log);
+  };
+  const waker = new Waker(open, log, () => stirs++);
   const looks: string[] = [];
   const add = (name: string): () => void =>
     waker.add({ watch: (by) => (by as FakeWatch).add() }, () => looks.push(name));
-  return { waker, watch, looks, lines, add, opened: () => opened };
+  return { waker, watch, looks, lines, add, opened: () => opened, stirs: () => stirs };
 }
 
 Deno.test("Waker looks at what has something new, in one wait for all databases", async () => {
@@ -68,6 +70,17 @@ Deno.test("Waker.stop() ends the wait, and nothing is looked at after", async ()
   remove();
   add("b");
   assertEquals(watch.watched.has(1), false, "too late to be added");
+});
+
+Deno.test("Waker says that something happens, after each look and when it is told of a replica", async () => {
+  const { waker, watch, add, stirs } = setUp();
+  for (const name of ["a", "b"]) add(name);
+  watch.tell(0, 1);
+  await settle();
+  assertEquals(stirs(), 1);
+  waker.stirred();
+  assertEquals(stirs(), 2);
+  await waker.stop();
 });
 
 Deno.test("Waker opens nothing for a node without primaries", async () => {
