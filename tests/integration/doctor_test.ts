@@ -85,7 +85,7 @@ scopedTest("doctor: names the process of the oldest reader when the log grows", 
   await writer.exec("INSERT INTO t VALUES (2)");
   const reader = await scope.open(pair.source);
   await reader.exec("BEGIN", "SELECT count(*) FROM t");
-  for (let row = 0; row < 60; row++) await writer.exec(`INSERT INTO t VALUES (${row})`);
+  for (let row = 0; row < 100; row++) await writer.exec(`INSERT INTO t VALUES (${row})`);
   const { lines, actions, code } = await doctor(pair.primary.configPath);
   has(lines, new RegExp(`^bad log: .*oldest reader, .*\\(${reader.child.pid}\\), is at frame`));
   assertMatch(actions.join(), new RegExp(`End the transaction of .*\\(${reader.child.pid}\\)`));

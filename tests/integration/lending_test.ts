@@ -13,7 +13,7 @@ import {
 import { scopedTest } from "../support/scope.ts";
 
 /** Small limits, so that a log is too long after a second. */
-const LIMITS = { "min-checkpoint-page-count": 100, "max-checkpoint-page-count": 400 };
+const LIMITS = { "min-checkpoint-page-count": 100, "max-checkpoint-page-count": 200 };
 /** Litestream tells its users to switch off their own checkpoints. */
 const PRAGMAS = ["journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=0"];
 
