@@ -15,23 +15,21 @@ export interface Watchable {
 }
 
 export class Waker {
+  /** Called after each look, and by who has seen what this does not wait for: a replica has moved. */
+  readonly stirred: () => void;
   readonly #open: () => CommitWatch;
   readonly #log: Log;
-  readonly #seen: () => void;
   readonly #looks = new Map<number, () => void>();
   #watch: CommitWatch | undefined;
   #running: Promise<void> = Promise.resolve();
   #told = false;
   #stopped = false;
 
-  /**
-   * `open` is called at the first add(): a node without primaries waits for nothing. `seen` is called
-   * after each look, and by stirred().
-   */
-  constructor(open: () => CommitWatch, log: Log, seen: () => void = () => {}) {
+  /** `open` is called at the first add(): a node without primaries waits for nothing. */
+  constructor(open: () => CommitWatch, log: Log, stirred: () => void = () => {}) {
     this.#open = open;
     this.#log = log;
-    this.#seen = seen;
+    this.stirred = stirred;
   }
 
   /**
@@ -54,11 +52,6 @@ export class Waker {
     };
   }
 
-  /** Something happened that this did not wait for: a replica has moved. */
-  stirred(): void {
-    this.#seen();
-  }
-
   /** Nothing is looked at from now on; resolves when the wait has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -72,7 +65,7 @@ export class Waker {
       const ids = await watch.wait();
       if (ids === undefined) return;
       for (const id of ids) this.#looks.get(id)?.();
-      this.#seen();
+      this.stirred();
       if (!this.#stopped) this.#tell(watch);
     }
   }
