@@ -9,12 +9,19 @@
  * argument is repeated in docs/ARCHITECTURE.md "Rounds".
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, giveBack } from "../base/bytes.ts";
 import { LiveError } from "../base/errors.ts";
 import type { Position, Txid } from "../base/types.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import type { PageReader } from "../pages/page_reader.ts";
-import { encodeBegin, encodeCommit, pagesOffset, RECORD_PAGE_BYTES, sealPages } from "./records.ts";
+import {
+  encodeBegin,
+  encodeCommit,
+  pagesOffset,
+  pagesPerRecord,
+  RECORD_BYTES,
+  sealPages,
+} from "./records.ts";
 
 /** What an answer is made from. `refresh` reads what has been committed since (a primary's WAL). */
 export interface AnswerSource {
@@ -75,7 +82,8 @@ export class AnswerCache {
 
 /**
  * Yields the answer's records and returns the position it leads to. `holds` is told what is kept in
- * memory until it has been taken: the last round; the others are read as they are asked for.
+ * memory until it has been taken: the last round; the others are read as they are asked for. A record
+ * of pages is empty once the next is asked for: its memory is free then, not when the collector comes.
  */
 export async function* answerRounds(
   source: AnswerSource,
@@ -97,7 +105,10 @@ export async function* answerRounds(
       // Encoded before anything is yielded: meanwhile the index may move on.
       const commit = commitRecord(source.index, snapshot.position, sent + snapshot.pages);
       holds(snapshot.records, bytesOf(snapshot.records));
-      yield* snapshot.records;
+      for (const record of snapshot.records) {
+        yield record;
+        giveBack(record);
+      }
       yield commit;
       return snapshot.position;
     }
@@ -106,6 +117,7 @@ export async function* answerRounds(
       if (fuzzy === undefined) continue;
       sent += fuzzy.pages;
       yield fuzzy.record;
+      giveBack(fuzzy.record);
     }
     since = position.txid;
     extra = [];
@@ -126,7 +138,7 @@ export function snapshotAnswer(source: AnswerSource, from: Txid): Answer | undef
 /** A live answer is a page or two: one piece of bytes is one send instead of three. */
 function joined(records: readonly Bytes[]): readonly Bytes[] {
   const length = bytesOf(records);
-  if (length > RECORD_PAGE_BYTES) return records;
+  if (length > RECORD_BYTES) return records;
   const bytes = new Uint8Array(length);
   let at = 0;
   for (const record of records) {
@@ -200,7 +212,7 @@ function moved(source: AnswerSource, pgno: number, tries: number): number {
 }
 
 function* chunksOf(pages: Iterable<number>, pageSize: number): Generator<readonly number[]> {
-  const size = Math.max(1, Math.floor(RECORD_PAGE_BYTES / pageSize));
+  const size = pagesPerRecord(pageSize);
   let chunk: number[] = [];
   for (const pgno of pages) {
     chunk.push(pgno);

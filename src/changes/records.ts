@@ -25,8 +25,11 @@ import { hash64 } from "../pages/hash.ts";
 /** Both nodes must speak the same version. History: docs/PROTOCOL.md "Versions". */
 export const PROTOCOL_VERSION = 1;
 export const RECORD_HEADER_BYTES = 16;
-/** A record's pages are at most this many bytes, so that one record is one send. */
-export const RECORD_PAGE_BYTES = 256 * 1024;
+/**
+ * A record of pages is at most this many bytes (or one page), so that it is one send. Deno's server makes
+ * pieces of 64 KiB of it: one that is a little longer would end in a piece of a few bytes.
+ */
+export const RECORD_BYTES = 256 * 1024;
 /** Largest payload that is accepted; a pages record of 512-byte pages needs 270,000. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
 
@@ -231,6 +234,11 @@ export function encodeHashes(hashes: Omit<Hashes, "type">): Bytes {
     writer.u32(hashes.words[at + 1]!).u32(hashes.words[at]!);
   }
   return writer.seal(TYPE.hashes);
+}
+
+/** Of a database with pages of `pageSize` bytes; at least one. */
+export function pagesPerRecord(pageSize: number): number {
+  return Math.max(1, Math.floor((RECORD_BYTES - pagesOffset(0)) / (pageSize + 16)));
 }
 
 /** Where the pages of a pages record of `count` pages begin. */

@@ -4,7 +4,8 @@
  * base/, changes/.
  *
  * After the first byte an error can only be an error record; before it, it is thrown, and becomes a
- * status. An enqueued chunk is kept by reference and never written again: it may be shared.
+ * status. An enqueued chunk is kept by reference and never written again: it may be shared. It may be given
+ * back (base/bytes) when more is asked for: Deno's server has its own reference to the bytes by then.
  * @module
  */
 import { type Bytes, parseWords } from "../base/bytes.ts";

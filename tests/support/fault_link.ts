@@ -101,13 +101,14 @@ export class FaultLink implements ChangeSource {
     try {
       for await (const chunk of ask(source)) {
         if (!life.alive) await never();
-        for await (const piece of fate.carry(chunk, signal)) {
+        const sent = chunk.slice(); // the sender gives its memory back
+        for await (const piece of fate.carry(sent, signal)) {
           begun = true;
           yield piece;
           if (!life.alive) await never();
         }
         if (fate.over) return;
-        if (keep && earlier.push(chunk) > KEPT_CHUNKS) earlier.shift();
+        if (keep && earlier.push(sent) > KEPT_CHUNKS) earlier.shift();
       }
     } catch (error) {
       if (!(error instanceof LiveError)) throw error;
