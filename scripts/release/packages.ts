@@ -1,9 +1,9 @@
 /**
  * What the executable is made of: the npm packages that main.ts reaches, from Deno's module graph,
- * with hashes from deno.lock; SQLite; Deno and V8. May import: scripts/tools, scripts/build_sqlite.
+ * with hashes from deno.lock; SQLite and xxHash; Deno and V8. May import: scripts/tools, scripts/build_sqlite.
  * @module
  */
-import { SQLITE_PACKAGE, sqliteVersion } from "../build_sqlite.ts";
+import { SQLITE, sqliteVersion, XXHASH, xxhashVersion } from "../build_sqlite.ts";
 import { exists, ROOT, runOrFail, ScriptError } from "../tools.ts";
 
 export interface Component {
@@ -27,7 +27,11 @@ export const DENO_NOTE =
 
 /** Everything that is in the executable, npm's packages first, each sorted. */
 export async function components(): Promise<Component[]> {
-  const [npm, sqlite] = await Promise.all([npmComponents(), sqliteVersion()]);
+  const [npm, sqlite, xxhash] = await Promise.all([
+    npmComponents(),
+    sqliteVersion(),
+    xxhashVersion(),
+  ]);
   const v8 = Deno.version.v8.replace(/-rusty$/, "");
   return [
     ...npm,
@@ -37,7 +41,15 @@ export async function components(): Promise<Component[]> {
       purl: `pkg:generic/sqlite@${sqlite}`,
       license: "blessing",
       licenseText: await licenseText("sqlite"),
-      note: `Compiled from the amalgamation in npm's ${SQLITE_PACKAGE}.`,
+      note: `Compiled from the amalgamation in npm's ${SQLITE.name}.`,
+    },
+    {
+      name: "xxhash",
+      version: xxhash,
+      purl: `pkg:github/cyan4973/xxhash@v${xxhash}`,
+      license: "BSD-2-Clause",
+      licenseText: await licenseText("xxhash"),
+      note: `Compiled from the header in npm's ${XXHASH.name}.`,
     },
     {
       name: "deno",

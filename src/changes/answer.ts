@@ -14,14 +14,7 @@ import { LiveError } from "../base/errors.ts";
 import type { Position, Txid } from "../base/types.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import type { PageReader } from "../pages/page_reader.ts";
-import {
-  encodeBegin,
-  encodeCommit,
-  pagesOffset,
-  pagesPerRecord,
-  RECORD_BYTES,
-  sealPages,
-} from "./records.ts";
+import { encodeBegin, encodeCommit, pagesOffset, RECORD_PAGE_BYTES, sealPages } from "./records.ts";
 
 /** What an answer is made from. `refresh` reads what has been committed since (a primary's WAL). */
 export interface AnswerSource {
@@ -138,7 +131,7 @@ export function snapshotAnswer(source: AnswerSource, from: Txid): Answer | undef
 /** A live answer is a page or two: one piece of bytes is one send instead of three. */
 function joined(records: readonly Bytes[]): readonly Bytes[] {
   const length = bytesOf(records);
-  if (length > RECORD_BYTES) return records;
+  if (length > RECORD_PAGE_BYTES) return records;
   const bytes = new Uint8Array(length);
   let at = 0;
   for (const record of records) {
@@ -212,7 +205,7 @@ function moved(source: AnswerSource, pgno: number, tries: number): number {
 }
 
 function* chunksOf(pages: Iterable<number>, pageSize: number): Generator<readonly number[]> {
-  const size = pagesPerRecord(pageSize);
+  const size = Math.max(1, Math.floor(RECORD_PAGE_BYTES / pageSize));
   let chunk: number[] = [];
   for (const pgno of pages) {
     chunk.push(pgno);

@@ -25,11 +25,8 @@ import { hash64 } from "../pages/hash.ts";
 /** Both nodes must speak the same version. History: docs/PROTOCOL.md "Versions". */
 export const PROTOCOL_VERSION = 1;
 export const RECORD_HEADER_BYTES = 16;
-/**
- * A record of pages is at most this many bytes (or one page), so that it is one send. Deno's server makes
- * pieces of 64 KiB of it: one that is a little longer would end in a piece of a few bytes.
- */
-export const RECORD_BYTES = 256 * 1024;
+/** A record's pages are at most this many bytes, so that one record is one send. */
+export const RECORD_PAGE_BYTES = 256 * 1024;
 /** Largest payload that is accepted; a pages record of 512-byte pages needs 270,000. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
 
@@ -75,8 +72,12 @@ export interface Pages {
   readonly pageSize: number;
   pgno(nth: number): number;
   hash(nth: number): Words;
+  /** True if the two words at `at` of `words` are the hash of the nth. */
+  hasHash(nth: number, words: Uint32Array, at: number): boolean;
   /** A view that is valid until the next record is asked for. */
   page(nth: number): Bytes;
+  /** Such a view of the pages from `from` on, before `to`, side by side. */
+  run(from: number, to: number): Bytes;
 }
 
 /** The answer is whole: apply it as one transaction. */
@@ -236,11 +237,6 @@ export function encodeHashes(hashes: Omit<Hashes, "type">): Bytes {
   return writer.seal(TYPE.hashes);
 }
 
-/** Of a database with pages of `pageSize` bytes; at least one. */
-export function pagesPerRecord(pageSize: number): number {
-  return Math.max(1, Math.floor((RECORD_BYTES - pagesOffset(0)) / (pageSize + 16)));
-}
-
 /** Where the pages of a pages record of `count` pages begin. */
 export function pagesOffset(count: number): number {
   return RECORD_HEADER_BYTES + 8 + 16 * count;
@@ -380,7 +376,11 @@ class Reader {
         low: view.getUint32(16 + 16 * nth, true),
         high: view.getUint32(20 + 16 * nth, true),
       }),
+      hasHash: (nth, words, at) =>
+        view.getUint32(16 + 16 * nth, true) === words[at + 1] &&
+        view.getUint32(20 + 16 * nth, true) === words[at],
       page: (nth) => bytes.subarray(start + nth * pageSize, start + (nth + 1) * pageSize),
+      run: (from, to) => bytes.subarray(start + from * pageSize, start + to * pageSize),
     };
   }
   #commit(): Commit {

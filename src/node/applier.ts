@@ -108,7 +108,7 @@ export class Applier implements Target {
       const pgno = pages.pgno(nth);
       let page = pages.page(nth);
       const hash = pages.hash(nth);
-      hashPage(page, pgno, this.#hash, 0);
+      hashPage(page, pgno, this.#hash);
       if (
         pgno === 0 || pgno > MAX_PGNO || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low
       ) {

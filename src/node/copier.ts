@@ -14,7 +14,7 @@ import type { Env } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import { MAX_PGNO, ZERO_TXID } from "../base/types.ts";
 import type { Begin, Commit, Pages } from "../changes/records.ts";
-import { hashPage } from "../pages/hash.ts";
+import { hashPages } from "../pages/hash.ts";
 import { PageIndex } from "../pages/page_index.ts";
 import {
   GUARD_VERSION,
@@ -51,7 +51,7 @@ export class Copier implements Target {
   readonly #path: string;
   readonly #copyPath: string;
   readonly #file: Deno.FsFile;
-  readonly #hash = new Uint32Array(2);
+  #hashes = new Uint32Array(2);
   #unsynced = 0;
   #syncing: Promise<void> | undefined;
   #syncError: unknown;
@@ -99,16 +99,10 @@ export class Copier implements Target {
     const { pageSize } = this.index;
     for (let nth = 0; nth < pages.count;) {
       const first = pages.pgno(nth);
-      const start = nth;
-      while (nth < pages.count && pages.pgno(nth) === first + (nth - start)) {
-        this.#check(pages, nth);
-        nth++;
-      }
-      const run = new Uint8Array(
-        pages.page(start).buffer,
-        pages.page(start).byteOffset,
-        (nth - start) * pageSize,
-      );
+      const start = nth++;
+      while (nth < pages.count && pages.pgno(nth) === first + (nth - start)) nth++;
+      const run = pages.run(start, nth);
+      this.#check(pages, start, first, run);
       this.#write(run, (first - 1) * pageSize);
     }
   }
@@ -145,20 +139,27 @@ export class Copier implements Target {
     return this.#done;
   }
 
-  #check(pages: Pages, nth: number): void {
-    const pgno = pages.pgno(nth);
-    const hash = pages.hash(nth);
-    hashPage(pages.page(nth), pgno, this.#hash, 0);
-    if (pgno === 0 || this.#hash[0] !== hash.high || this.#hash[1] !== hash.low) {
-      throw new LiveError("checksum", `Page ${pgno} arrived with another hash`, { pgno });
+  /** Pages side by side, the first of them the record's `nth`, and page `first` of the database. */
+  #check(pages: Pages, nth: number, first: number, run: Bytes): void {
+    const { index } = this;
+    const count = run.length / index.pageSize;
+    if (this.#hashes.length < 2 * count) this.#hashes = new Uint32Array(2 * count);
+    hashPages(run, index.pageSize, first, this.#hashes);
+    for (let at = 0; at < count; at++) {
+      const pgno = first + at;
+      if (pgno === 0 || !pages.hasHash(nth + at, this.#hashes, 2 * at)) {
+        throw new LiveError("checksum", `Page ${pgno} arrived with another hash`, { pgno });
+      }
     }
     // Pages come in order, with few gaps: a stranger's page 4,000,000,000 takes no memory.
-    const { pageCount } = this.index;
-    if (pgno > Math.min(MAX_PGNO, 2 * pageCount + GAP_PAGES)) {
-      throw new LiveError("upstream", `Broken stream: page ${pgno} after ${pageCount} pages`);
+    const last = first + count - 1;
+    if (last > Math.min(MAX_PGNO, 2 * index.pageCount + GAP_PAGES)) {
+      throw new LiveError("upstream", `Broken stream: page ${last} after ${index.pageCount} pages`);
     }
-    if (pgno > pageCount) this.index.resize(pgno);
-    this.index.record(pgno, hash.high, hash.low, 0, 0);
+    if (last > index.pageCount) index.resize(last);
+    for (let at = 0; at < count; at++) {
+      index.record(first + at, this.#hashes[2 * at]!, this.#hashes[2 * at + 1]!, 0, 0);
+    }
   }
 
   /**

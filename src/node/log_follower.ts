@@ -84,7 +84,7 @@ export class LogFollower {
   readonly #hold: FrameSink = (frame, { pgno }, buffer, at) => {
     const page = buffer.subarray(at, at + this.#index.pageSize);
     if (pgno === 1) unguard(page); // a replica's own log
-    hashPage(page, pgno, this.#hash, 0);
+    hashPage(page, pgno, this.#hash);
     this.#pending.add(pgno, { high: this.#hash[0]!, low: this.#hash[1]! }, frame);
   };
 

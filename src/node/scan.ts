@@ -8,7 +8,7 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
-import { hashPage } from "../pages/hash.ts";
+import { hashPages } from "../pages/hash.ts";
 import type { PageIndex } from "../pages/page_index.ts";
 import { unguard } from "../pages/page_reader.ts";
 import type { ByteFile } from "../base/io.ts";
@@ -28,18 +28,17 @@ export async function scanFile(
   const { pageSize } = index;
   const perRead = READ_BYTES / pageSize;
   const buffer: Bytes = new Uint8Array(Math.min(READ_BYTES, index.pageCount * pageSize));
-  const hash = new Uint32Array(2);
+  const hashes = new Uint32Array(2 * perRead);
   let sinceYield = 0;
   for (let first = 1; first <= index.pageCount; first += perRead) {
     handle.database.read(buffer, (first - 1) * pageSize);
     const last = Math.min(first + perRead - 1, index.pageCount);
+    if (first === 1) unguard(buffer);
+    hashPages(buffer.subarray(0, (last - first + 1) * pageSize), pageSize, first, hashes);
     for (let pgno = first; pgno <= last; pgno++) {
+      const slot = 2 * (pgno - first);
       if (index.frameOf(pgno) !== 0) continue;
-      const start = (pgno - first) * pageSize;
-      const page = buffer.subarray(start, start + pageSize);
-      if (pgno === 1) unguard(page);
-      hashPage(page, pgno, hash, 0);
-      index.record(pgno, hash[0]!, hash[1]!, at, 0);
+      index.record(pgno, hashes[slot]!, hashes[slot + 1]!, at, 0);
     }
     sinceYield += READ_BYTES;
     if (sinceYield >= SLICE_BYTES) {

@@ -1,28 +1,35 @@
 /**
  * The hash of a page: xxh64 seeded with the page number, so that equal pages at two places do not
- * cancel in the XOR that is the database's hash. The one module that imports xxhash-wasm.
- * May import: base/.
+ * cancel in the XOR that is the database's hash. The one module that hashes. May import: base/,
+ * sqlite/library.
  * @module
  */
-import xxhash from "xxhash-wasm";
+import { assert } from "../base/assert.ts";
 import type { Bytes, Words } from "../base/bytes.ts";
+import { sqlite } from "../sqlite/library.ts";
 
-const { h64Raw } = await xxhash();
-const out64 = new BigUint64Array(1);
-const out32 = new Uint32Array(out64.buffer);
-const LOW = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1 ? 0 : 1;
+const out = new Uint32Array(2);
 
 /** xxh64 of `bytes`, with the seed given as two words. */
 export function hash64(bytes: Bytes, seed: Words): Words {
-  out32[LOW] = seed.low;
-  out32[1 - LOW] = seed.high;
-  out64[0] = h64Raw(bytes, out64[0]!);
-  return { high: out32[1 - LOW]!, low: out32[LOW]! };
+  sqlite().live_hash(bytes, bytes.length, seed.high, seed.low, out);
+  return { high: out[0]!, low: out[1]! };
 }
 
-/** Writes the hash of page `pgno` into `into[at]` (high) and `into[at + 1]` (low). No allocation. */
-export function hashPage(page: Bytes, pgno: number, into: Uint32Array, at: number): void {
-  out64[0] = h64Raw(page, BigInt(pgno));
-  into[at] = out32[1 - LOW]!;
-  into[at + 1] = out32[LOW]!;
+/**
+ * Hashes pages that stand side by side, the first of them page `first`: two words of each, high and low,
+ * into the beginning of `into`. No allocation.
+ */
+export function hashPages(pages: Bytes, pageSize: number, first: number, into: Uint32Array): void {
+  const count = pages.length / pageSize;
+  assert(
+    Number.isInteger(count) && 2 * count <= into.length,
+    "whole pages, and room for the hashes",
+  );
+  sqlite().live_hash_pages(pages, pageSize, count, first, into as Uint32Array<ArrayBuffer>);
+}
+
+/** Writes the hash of page `pgno` into `into[0]` (high) and `into[1]` (low). No allocation. */
+export function hashPage(page: Bytes, pgno: number, into: Uint32Array): void {
+  hashPages(page, page.length, pgno, into);
 }

@@ -10,7 +10,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { ByteFile } from "../base/io.ts";
 import { FRAME_HEADER_BYTES, frameOffset } from "../wal/format.ts";
-import { hashPage } from "./hash.ts";
+import { hashPages } from "./hash.ts";
 import type { PageIndex } from "./page_index.ts";
 
 /** Byte of page 1 that says which format a writer must know; 127 keeps every writer out. */
@@ -33,7 +33,7 @@ export function unguard(page1: Bytes): void {
 
 export class PageReader {
   readonly #files: PageFiles;
-  readonly #hash = new Uint32Array(2);
+  #hashes = new Uint32Array(2);
 
   constructor(files: PageFiles) {
     this.#files = files;
@@ -52,23 +52,28 @@ export class PageReader {
       const pgno = pgnos[nth]!;
       const frame = index.frameOf(pgno);
       let run = 1;
-      if (frame > backfilled) {
-        const page = into.subarray(at + nth * pageSize, at + (nth + 1) * pageSize);
-        this.#files.wal.read(page, frameOffset(frame, pageSize) + FRAME_HEADER_BYTES);
-      } else {
+      if (frame <= backfilled) {
         while (
           nth + run < pgnos.length && pgnos[nth + run] === pgno + run &&
           index.frameOf(pgno + run) <= backfilled
         ) run++;
-        const pages = into.subarray(at + nth * pageSize, at + (nth + run) * pageSize);
-        this.#files.database.read(pages, (pgno - 1) * pageSize);
       }
-      for (const end = nth + run; nth < end; nth++) {
-        const page = into.subarray(at + nth * pageSize, at + (nth + 1) * pageSize);
-        if (pgnos[nth] === 1) unguard(page);
-        hashPage(page, pgnos[nth]!, this.#hash, 0);
-        if (!index.hasHash(pgnos[nth]!, this.#hash, 0)) return pgnos[nth];
-      }
+      const pages = into.subarray(at + nth * pageSize, at + (nth + run) * pageSize);
+      if (frame <= backfilled) this.#files.database.read(pages, (pgno - 1) * pageSize);
+      else this.#files.wal.read(pages, frameOffset(frame, pageSize) + FRAME_HEADER_BYTES);
+      if (pgno === 1) unguard(pages);
+      const bad = this.#firstBad(index, pgno, pages, run);
+      if (bad !== undefined) return bad;
+      nth += run;
+    }
+    return undefined;
+  }
+
+  #firstBad(index: PageIndex, first: number, pages: Bytes, count: number): number | undefined {
+    if (this.#hashes.length < 2 * count) this.#hashes = new Uint32Array(2 * count);
+    hashPages(pages, index.pageSize, first, this.#hashes);
+    for (let nth = 0; nth < count; nth++) {
+      if (!index.hasHash(first + nth, this.#hashes, 2 * nth)) return first + nth;
     }
     return undefined;
   }

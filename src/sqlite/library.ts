@@ -77,6 +77,10 @@ const SYMBOLS = {
   live_way: { parameters: ["i32" /* giving */], result: "void" },
   live_way_given: { parameters: [], result: "i32" },
   live_way_lift: { parameters: ["i32" /* lift */], result: "void" },
+  // hash.c: bytes, how many, seed high and low, two words out
+  live_hash: { parameters: ["buffer", "i32", "u32", "u32", "buffer"], result: "void" },
+  // pages side by side, size of a page, how many, number of the first, two words of each
+  live_hash_pages: { parameters: ["buffer", "i32", "i32", "u32", "buffer"], result: "void" },
   live_db_config: { parameters: ["pointer", "i32", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 

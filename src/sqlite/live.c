@@ -203,3 +203,4 @@ LIVE_API int live_watchdog(int seconds){
 
 #include "watch.c"
 #include "priority.c"
+#include "hash.c"

@@ -120,7 +120,7 @@ scopedTest("the SBOM and the notices name every package in the executable", asyn
     assert(named.includes(`pkg:npm/${name.replace(/^@/, "%40")}`), `the SBOM has ${name}`);
     assert(notices.includes(`\n${name.replace(/@(?=[^@]*$)/, " ")} (`), `the notices have ${name}`);
   }
-  for (const name of ["sqlite", "deno", "v8"]) {
+  for (const name of ["sqlite", "xxhash", "deno", "v8"]) {
     assert(bill.components.some(({ purl }) => purl.includes(`/${name}@`)), `the SBOM has ${name}`);
     assertMatch(notices, new RegExp(`\n${name} [\\d.]+ \\(`));
   }

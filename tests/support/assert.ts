@@ -1,8 +1,11 @@
 /**
- * Assertions, a thin wrapper of node:assert/strict. May import: nothing.
+ * Assertions, a thin wrapper of node:assert/strict. May import: src/sqlite/library.
  * @module
  */
+import { sqlite } from "../../src/sqlite/library.ts";
 import strict from "node:assert/strict";
+
+sqlite(); // loaded once, for good: within a test that would be a leak
 
 export function assert(condition: unknown, message?: string): asserts condition {
   strict.ok(condition, message);

@@ -33,7 +33,7 @@ export type Versions = readonly number[];
 const hashWords = new Uint32Array(2);
 
 function hashOf(page: Bytes, pgno: number): Words {
-  hashPage(page, pgno, hashWords, 0);
+  hashPage(page, pgno, hashWords);
   return { high: hashWords[0]!, low: hashWords[1]! };
 }
 

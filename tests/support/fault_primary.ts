@@ -185,7 +185,7 @@ export class ModelPrimary implements LocalDatabase {
       const pgno = nth + 1;
       const page = this.book.page(pgno, version);
       this.#file.write(page, nth * this.book.pageSize);
-      hashPage(page, pgno, words, 0);
+      hashPage(page, pgno, words);
       this.index.record(pgno, words[0]!, words[1]!, this.#txid, 0);
     }
     this.index.setFloor(this.#txid);
@@ -207,7 +207,7 @@ export class ModelPrimary implements LocalDatabase {
       versions[pgno - 1] = version;
       const page = this.book.page(pgno, version);
       this.#file.write(page, (pgno - 1) * pageSize);
-      hashPage(page, pgno, words, 0);
+      hashPage(page, pgno, words);
       pending.add(pgno, { high: words[0]!, low: words[1]! }, 0);
     }
     this.#versions = versions;

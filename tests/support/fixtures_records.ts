@@ -40,7 +40,7 @@ export function encodePages(pageSize: number, pages: readonly PageOfRecord[]): B
 
 export function hashOfPage(page: Bytes, pgno: number): Words {
   const into = new Uint32Array(2);
-  hashPage(page, pgno, into, 0);
+  hashPage(page, pgno, into);
   return { high: into[0]!, low: into[1]! };
 }
 

@@ -6,8 +6,8 @@ import {
   MAX_PAYLOAD_BYTES,
   PROTOCOL_VERSION,
   type Record,
-  RECORD_BYTES,
   RECORD_HEADER_BYTES,
+  RECORD_PAGE_BYTES,
   TYPE,
 } from "../../../src/changes/records.ts";
 import { ENDPOINTS } from "../../../src/http/endpoints.ts";
@@ -92,7 +92,7 @@ Deno.test("docs/PROTOCOL.md has the code's record types, version, statuses and l
     assertEquals(httpStatus(code as ErrorCode), Number(status), code);
   }
   const limits = table("What").map(([, limit]) => parseInt(limit!.replaceAll(",", "")));
-  assertEquals(limits.slice(0, 2), [MAX_PAYLOAD_BYTES, RECORD_BYTES]);
+  assertEquals(limits.slice(0, 2), [MAX_PAYLOAD_BYTES, RECORD_PAGE_BYTES]);
   const said = [
     `begins with ${RECORD_HEADER_BYTES} bytes`,
     `gets no byte for ${SILENCE_MS / 1000} s`,

@@ -1,6 +1,7 @@
+import xxhash from "xxhash-wasm";
 import { formatWords } from "../../../src/base/bytes.ts";
-import { hash64, hashPage } from "../../../src/pages/hash.ts";
-import { assertEquals, assertNotEquals } from "../../support/assert.ts";
+import { hash64, hashPage, hashPages } from "../../../src/pages/hash.ts";
+import { assertEquals, assertNotEquals, assertThrows } from "../../support/assert.ts";
 import { SeededRandom } from "../../support/fake_env.ts";
 
 const text = (value: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(value);
@@ -20,20 +21,46 @@ Deno.test("hash64() takes all 64 bits of the seed", () => {
   assertEquals(new Set(seeds.map((seed) => formatWords(hash64(text("abc"), seed)))).size, 4);
 });
 
-Deno.test("hashPage() is hash64() seeded with the page number", () => {
-  const page = new SeededRandom(1).bytes(4096);
-  const into = new Uint32Array(4);
-  for (const pgno of [1, 2, 0x7fffffff, 0x80000000, 0xfffffffe]) {
-    hashPage(page, pgno, into, 1);
-    assertEquals({ high: into[1]!, low: into[2]! }, hash64(page, { high: 0, low: pgno }));
+Deno.test("hash64() is what another xxh64 says, of any length, seed and place in memory", async () => {
+  const { h64Raw } = await xxhash();
+  const random = new SeededRandom(3);
+  const all = random.bytes(5000);
+  const lengths = [...Array(200).keys(), 511, 512, 1024, 4095, 4096];
+  for (const length of lengths) {
+    const start = random.below(all.length - length);
+    const bytes = all.subarray(start, start + length);
+    const seed = { high: random.below(2 ** 32), low: random.below(2 ** 32) };
+    const want = h64Raw(bytes, (BigInt(seed.high) << 32n) | BigInt(seed.low));
+    assertEquals(formatWords(hash64(bytes, seed)), want.toString(16).padStart(16, "0"));
   }
-  assertEquals([into[0], into[3]], [0, 0]);
+});
+
+Deno.test("hashPages() is hash64() of each page, seeded with its number", () => {
+  for (const pageSize of [512, 4096, 65536]) {
+    const pages = new SeededRandom(1).bytes(3 * pageSize + 8).subarray(8); // not aligned
+    const into = new Uint32Array(7).fill(9);
+    for (const first of [1, 2, 0x7fffffff, 0x80000000, 0xfffffffd]) {
+      hashPages(pages, pageSize, first, into);
+      const want = [0, 1, 2].flatMap((nth) => {
+        const page = pages.subarray(nth * pageSize, (nth + 1) * pageSize);
+        const { high, low } = hash64(page, { high: 0, low: first + nth });
+        return [high, low];
+      });
+      assertEquals([...into], [...want, 9]);
+    }
+  }
+});
+
+Deno.test("hashPages() takes whole pages, and writes only where there is room", () => {
+  const into = new Uint32Array(4);
+  assertThrows(() => hashPages(new Uint8Array(1000), 512, 1, into), /whole pages/);
+  assertThrows(() => hashPages(new Uint8Array(1536), 512, 1, into), /room/);
 });
 
 Deno.test("hashPage() differs for equal pages at two places", () => {
   const page = new Uint8Array(512);
-  const into = new Uint32Array(4);
-  hashPage(page, 2, into, 0);
-  hashPage(page, 3, into, 2);
-  assertNotEquals([into[0], into[1]], [into[2], into[3]]);
+  const [one, other] = [new Uint32Array(2), new Uint32Array(2)];
+  hashPage(page, 2, one);
+  hashPage(page, 3, other);
+  assertNotEquals(one, other);
 });

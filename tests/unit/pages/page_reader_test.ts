@@ -49,7 +49,7 @@ class Fixture {
 
   #record(pgno: number, page: Uint8Array<ArrayBuffer>, frame: number): void {
     const hash = new Uint32Array(2);
-    hashPage(page, pgno, hash, 0);
+    hashPage(page, pgno, hash);
     this.index.record(pgno, hash[0]!, hash[1]!, 1, frame);
   }
 
@@ -132,7 +132,7 @@ Deno.test("PageReader takes the write guard off page 1, and off no other", () =>
   const page = pageOf(SIZE, 1, 1);
   page[18] = 2;
   const hash = new Uint32Array(2);
-  hashPage(page, 1, hash, 0);
+  hashPage(page, 1, hash);
   fixture.index.record(1, hash[0]!, hash[1]!, 1, 0);
   const guarded = Uint8Array.from(page);
   guarded[18] = GUARD_VERSION;
@@ -149,7 +149,7 @@ Deno.test("PageReader takes the write guard off page 1, and off no other", () =>
   // Byte 18 of page 2 is content.
   const second = pageOf(SIZE, 2, 1);
   second[18] = GUARD_VERSION;
-  hashPage(second, 2, hash, 0);
+  hashPage(second, 2, hash);
   fixture.index.record(2, hash[0]!, hash[1]!, 1, 0);
   fixture.database.write(second, SIZE);
   const into = new Uint8Array(SIZE);
