@@ -9,6 +9,7 @@
 **                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_way*()    gives way to other programs: priority.c.
+**   live_hash*()   xxh64: hash.c.
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
 #include "sqlite3.c"
