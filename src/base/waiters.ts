@@ -31,7 +31,7 @@ export class Waiters {
   /** Resolves when woken, at time `due` (monotonic) or when `signal` aborts. */
   async wait(signal: AbortSignal, due: number): Promise<void> {
     using waiter = this.join(signal);
-    await waiter.wait(due);
+    await waiter.wait(() => due);
   }
 }
 
@@ -42,8 +42,9 @@ export class Waiter implements Disposable {
   readonly #left: () => void;
   readonly #wake = (): void => this.wake();
   #resolve: (() => void) | undefined;
+  #due: () => number = () => Infinity;
   /** When the timer fires, undefined without one. */
-  #due: number | undefined;
+  #armed: number | undefined;
   #cancel: () => void = () => {};
 
   constructor(clock: Clock, signal: AbortSignal, left: () => void) {
@@ -53,10 +54,15 @@ export class Waiter implements Disposable {
     signal.addEventListener("abort", this.#wake);
   }
 
-  /** Resolves when woken from now on, at time `due` (monotonic) or when the signal aborts. */
-  wait(due: number): Promise<void> {
+  /**
+   * Resolves when woken from now on, at time `due` (monotonic) or when the signal aborts. `due` is asked
+   * again then: it may have become later.
+   */
+  wait(due: () => number): Promise<void> {
     if (this.#signal.aborted) return Promise.resolve();
-    if (due !== this.#due) this.#arm(due);
+    this.#due = due;
+    const at = due();
+    if (this.#armed === undefined || at < this.#armed) this.#arm(at);
     return new Promise((resolve) => this.#resolve = resolve);
   }
 
@@ -71,12 +77,15 @@ export class Waiter implements Disposable {
     this.#left();
   }
 
-  #arm(due: number): void {
+  #arm(at: number): void {
     this.#cancel();
-    this.#due = due;
-    this.#cancel = this.#clock.after(Math.max(0, due - this.#clock.monotonic()), () => {
-      this.#due = undefined;
-      this.wake();
+    this.#armed = at;
+    this.#cancel = this.#clock.after(Math.max(0, at - this.#clock.monotonic()), () => {
+      this.#armed = undefined;
+      if (this.#resolve === undefined) return;
+      const due = this.#due();
+      if (due > this.#clock.monotonic()) this.#arm(due);
+      else this.wake();
     });
   }
 }

@@ -77,7 +77,7 @@ function checkHooks(hooks: HookCommands = {}): void {
 }
 
 function connectWith(secrets: Secrets): Connect {
-  const reports = new Reports();
+  const reports = new Reports(systemRandom);
   return (upstream, env, onChain) => {
     const { others, compression = "auto" } = upstream;
     const sourceOf = ({ url, path }: UpstreamName, isAsked: () => boolean): HttpSource => {

@@ -23,19 +23,10 @@ import {
 } from "../changes/tree.ts";
 import { BodyReader } from "./body.ts";
 import { COMPRESSION_HEADER, decompressed } from "./compression.ts";
-import { CHAIN_HEADER, ENDPOINTS } from "./endpoints.ts";
+import { CHAIN_HEADER, ENDPOINTS, SESSION_HEADER } from "./endpoints.ts";
 import { encodeRuns, formatRanges } from "./ranges.ts";
-import {
-  type Answer,
-  formatReport,
-  formatReports,
-  MAX_ANSWERS_BYTES,
-  parseAnswers,
-  type Telling,
-  telling,
-  type Told,
-} from "./report.ts";
-import type { Reporter, Reports } from "./reports.ts";
+import { formatReport, MAX_ANSWERS_BYTES, parseAnswers, type Told } from "./report.ts";
+import type { Answers, Reporter, Reports } from "./reports.ts";
 import { explainTls, type Settings } from "./tls.ts";
 
 export interface Access {
@@ -75,12 +66,15 @@ const FAR_MS = 5;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
 
 const NEVER = new AbortController().signal;
+const NOWHERE = Promise.resolve(undefined);
 const UPSTREAM: Settings = { url: "upstream.url", ca: "upstream.ca" };
 
 export class HttpSource implements ChangeSource, Reporter {
   readonly #options: ClientOptions;
   readonly #env: Env;
   readonly #replica: string;
+  /** The last one that was to be sent: the same again while nothing changes. */
+  #told: Told | undefined;
 
   constructor(options: ClientOptions, env: Env) {
     this.#options = options;
@@ -148,18 +142,20 @@ export class HttpSource implements ChangeSource, Reporter {
     yield* this.#body(response, limit.signal);
   }
 
-  async report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
-    const told = { path: this.#options.path, replica: this.#replica, report };
+  report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
+    if (this.#told?.report !== report) {
+      this.#told = { path: this.#options.path, replica: this.#replica, report };
+    }
+    const told = this.#told;
     const { access, reports } = this.#options;
     if (access === undefined || reports === undefined) {
-      await this.reportAlone(told, signal);
-      return undefined;
+      return this.reportAlone(told, signal).then(() => undefined);
     }
     try {
-      return await reports.send(access(), this, telling(told), signal);
+      return reports.send(access(), this, told, signal);
     } catch (error) {
       this.#notTaken(error);
-      return undefined;
+      return NOWHERE;
     }
   }
 
@@ -175,17 +171,18 @@ export class HttpSource implements ChangeSource, Reporter {
     }
   }
 
-  async reportTogether(told: readonly Telling[]): Promise<readonly Answer[] | undefined> {
+  async reportTogether(list: string, session: string): Promise<Answers | "unknown" | "lost"> {
     using limit = new Stop(NEVER, { clock: this.#env.clock, ms: REPORT_LIMIT_MS });
-    const body = new TextEncoder().encode(formatReports(told));
+    const body = new TextEncoder().encode(list);
     try {
-      const query = { beats: "1" };
+      const query = { beats: "1", session };
       const response = await this.#fetch(ENDPOINTS.reports.path, query, body, limit.signal);
-      return parseAnswers(await beginningOf(response, MAX_ANSWERS_BYTES));
+      const kept = response.headers.get(SESSION_HEADER) === session;
+      return { answers: parseAnswers(await beginningOf(response, MAX_ANSWERS_BYTES)), kept };
     } catch (error) {
       this.#notTaken(error);
       const { status } = error instanceof LiveError ? error.context : {};
-      return status === 404 ? undefined : [];
+      return status === 404 ? "unknown" : "lost";
     }
   }
 

@@ -14,6 +14,10 @@ import type { UpstreamStatus } from "../node/status.ts";
 export const MAX_REPORT_BYTES = 1000;
 /** Of a list of them. */
 export const MAX_REPORTS_BYTES = 65_536;
+/** Numbers of a session: 0 to one less. */
+export const MAX_NUMBERS = 10_000;
+/** `[9999,9999],` and some. */
+const MAX_RUN_BYTES = 16;
 /** Of the answer: a chain of 32 hops is longer than a report. */
 export const MAX_ANSWERS_BYTES = 8 * MAX_REPORTS_BYTES;
 
@@ -26,11 +30,10 @@ export interface Told {
   readonly report: Report;
 }
 
-/** One that is sent. */
-export interface Telling extends Told {
-  /** It as an entry of a list, JSON. */
-  readonly text: string;
-}
+/** What a list says: a report, or that some are what was told under their numbers the last time. */
+export type Item =
+  | { readonly told: Told; readonly nth?: number }
+  | { readonly first: number; readonly count: number };
 
 /** A database that takes reports. */
 export interface Reported {
@@ -48,28 +51,48 @@ export interface Answer {
   readonly beat?: Beat;
 }
 
+/** An answer that is sent in a session: those that are not there are the same as the last time. */
+export interface Numbered extends Answer {
+  readonly nth?: number;
+}
+
 export function formatReport(report: Report): string {
   return JSON.stringify(jsonOf(report));
 }
 
-export function telling({ path, replica, report }: Told): Telling {
-  const text = JSON.stringify({ path, replica, ...jsonOf(report) });
-  return { path, replica, report, text };
-}
+/** A list in the making: JSON of at most MAX_REPORTS_BYTES, though one report always has room. */
+export class ListText {
+  readonly #items: string[] = [];
+  #bytes = 2;
+  /** The last item, if it is numbers. */
+  #run: { readonly first: number; count: number } | undefined;
 
-/** At most MAX_REPORTS_BYTES if it has fits() of them. */
-export function formatReports(all: readonly Telling[]): string {
-  return `[${all.map(({ text }) => text).join()}]`;
-}
-
-/** How many, from the first on, have room in one list; one always has. */
-export function fits(all: readonly Telling[]): number {
-  let bytes = 2;
-  for (const [nth, { text }] of all.entries()) {
-    bytes += bytesOf(text) + 1;
-    if (bytes > MAX_REPORTS_BYTES) return Math.max(1, nth);
+  /** `told`: absent if that is what was told as `nth` the last time. False: there is no room. */
+  add(nth: number, told?: Told): boolean {
+    const run = this.#run;
+    if (told === undefined && run !== undefined && run.first + run.count === nth) {
+      run.count++;
+      return true;
+    }
+    const item = told === undefined ? "" : JSON.stringify({ nth, ...entryOf(told) });
+    const bytes = told === undefined ? MAX_RUN_BYTES : bytesOf(item) + 1;
+    if (this.#bytes > 2 && this.#bytes + bytes > MAX_REPORTS_BYTES) return false;
+    this.#bytes += bytes;
+    this.#endRun();
+    if (told === undefined) this.#run = { first: nth, count: 1 };
+    else this.#items.push(item);
+    return true;
   }
-  return all.length;
+
+  toString(): string {
+    this.#endRun();
+    return `[${this.#items.join()}]`;
+  }
+
+  #endRun(): void {
+    if (this.#run !== undefined) this.#items.push(`[${this.#run.first},${this.#run.count}]`);
+    this.#run = undefined;
+  }
 }
 
 /** @throws {LiveError} "bad_request". */
@@ -77,35 +100,36 @@ export function parseReport(text: string): Report {
   return reading(() => reportOf(JSON.parse(text)));
 }
 
-/**
- * Hands each report of a list to its database; one that is not here is left out. Returns the answer to
- * each, in order. `beats`: who asks needs no heartbeats if it is told so.
- * @throws {LiveError} "bad_request", and then none was handed on.
- */
-export function takeReports(
-  text: string,
-  databases: readonly Reported[],
-  beats: boolean,
-): Answer[] {
-  const all = reading(() => {
+/** @throws {LiveError} "bad_request". */
+export function parseList(text: string): Item[] {
+  return reading(() => {
     const list: unknown = JSON.parse(text);
     if (!Array.isArray(list)) throw new TypeError("must be a list");
-    return list.map(toldOf);
-  });
-  const byPath = new Map(databases.map((database) => [database.options.path, database]));
-  return all.map(({ path, replica, report }) => {
-    const database = byPath.get(path);
-    database?.downstreams.report(replica, report);
-    const beat = beats ? database?.beat(replica) : undefined;
-    return { chain: database?.chain.join() ?? "", ...(beat && { beat }) };
+    const items = list.map(itemOf);
+    const count = items.reduce((sum, item) => sum + ("count" in item ? item.count : 1), 0);
+    if (count > MAX_NUMBERS) throw new TypeError(`a list of ${count} reports`);
+    return items;
   });
 }
 
+/** Hands a report to its database; undefined: it is not here. `beats`: the asker reads where that is. */
+export function take(
+  { replica, report }: Told,
+  database: Reported | undefined,
+  beats: boolean,
+): Answer {
+  database?.downstreams.report(replica, report);
+  const beat = beats ? database?.beat(replica) : undefined;
+  return { chain: database?.chain.join() ?? "", ...(beat && { beat }) };
+}
+
 /** Chains alone for who did not ask for more: so it was before there were beats. */
-export function formatAnswers(answers: readonly Answer[], beats: boolean): string {
-  return JSON.stringify(answers.map(({ chain, beat }) => {
+export function formatAnswers(answers: readonly Numbered[], beats: boolean): string {
+  return JSON.stringify(answers.map(({ nth, chain, beat }) => {
     if (!beats) return chain;
-    return beat === undefined ? { chain } : {
+    const number = nth === undefined ? {} : { nth };
+    return beat === undefined ? { ...number, chain } : {
+      ...number,
       chain,
       epoch: beat.epoch,
       txid: formatTxid(beat.txid),
@@ -116,7 +140,7 @@ export function formatAnswers(answers: readonly Answer[], beats: boolean): strin
 }
 
 /** Of this or an older upstream. @throws {LiveError} "upstream". */
-export function parseAnswers(text: string): Answer[] {
+export function parseAnswers(text: string): Numbered[] {
   try {
     const list: unknown = JSON.parse(text);
     if (Array.isArray(list)) return list.map(answerOf);
@@ -145,6 +169,27 @@ function bytesOf(text: string): number {
   return /^[\x00-\x7f]*$/.test(text) ? text.length : new TextEncoder().encode(text).length;
 }
 
+function entryOf({ path, replica, report }: Told): Record<string, unknown> {
+  return { path, replica, ...jsonOf(report) };
+}
+
+function itemOf(item: unknown): Item {
+  if (Array.isArray(item)) {
+    const [first, count] = item;
+    if (isNumber(first) && isNumber(count) && isNumber(first + count - 1)) return { first, count };
+    throw new TypeError("numbers must be [first, count]");
+  }
+  const told = toldOf(item);
+  const { nth } = item as { nth?: unknown };
+  if (nth === undefined) return { told };
+  if (!isNumber(nth)) throw new TypeError("nth must be a number");
+  return { told, nth };
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < MAX_NUMBERS;
+}
+
 function toldOf(entry: unknown): Told {
   const { path, replica } = entry as { path?: unknown; replica?: unknown };
   if (typeof path !== "string") throw new TypeError("path must be a string");
@@ -164,10 +209,12 @@ function reportOf({ epoch, received, durable, applied, lagMs }: Record<string, u
   };
 }
 
-function answerOf(answer: unknown): Answer {
+function answerOf(answer: unknown): Numbered {
   if (typeof answer === "string") return { chain: answer };
-  const { chain, epoch, txid, hash, staleMs } = answer as Record<string, unknown>;
-  if (epoch === undefined) return { chain: String(chain) };
+  const { nth, chain, epoch, txid, hash, staleMs } = answer as Record<string, unknown>;
+  if (nth !== undefined && !isNumber(nth)) throw new TypeError("nth must be a number");
+  const numbered = { ...(nth === undefined ? {} : { nth }), chain: String(chain) };
+  if (epoch === undefined) return numbered;
   const words = parseWords(String(hash));
   if (words === undefined) throw new TypeError("hash must be 16 hex digits");
   if (typeof staleMs !== "number" || !(staleMs >= 0)) {
@@ -179,7 +226,7 @@ function answerOf(answer: unknown): Answer {
     hash: words,
     staleMs,
   };
-  return { chain: String(chain), beat };
+  return { ...numbered, beat };
 }
 
 function reading<T>(read: () => T): T {

@@ -19,7 +19,7 @@ import type { Node } from "../node/node.ts";
 import { LIMIT_DEFAULTS, type Limits, type ListenAddress } from "../node/options.ts";
 import { parseDuration } from "../base/duration.ts";
 import { textOf } from "./body.ts";
-import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH } from "./endpoints.ts";
+import { CHAIN_HEADER, ENDPOINTS, LITESTREAM_STREAM_PATH, SESSION_HEADER } from "./endpoints.ts";
 import { Events } from "./events.ts";
 import { Guard, needsOf, secure, type Tokens } from "./guard.ts";
 import { healthOf } from "./health.ts";
@@ -34,9 +34,10 @@ import {
   formatAnswers,
   MAX_REPORT_BYTES,
   MAX_REPORTS_BYTES,
+  parseList,
   parseReport,
-  takeReports,
 } from "./report.ts";
+import { Sessions } from "./sessions.ts";
 import { statusJson } from "./status_json.ts";
 import { type Asked, type Opened, replicaOf, Streams } from "./streams.ts";
 import { verifyLines } from "./verify.ts";
@@ -75,6 +76,7 @@ export class Server {
   readonly #limits: Limits;
   readonly #guests: Guests;
   readonly #streams: Streams;
+  readonly #sessions: Sessions;
 
   constructor(node: Node, options: ServerOptions, env: Env) {
     this.#node = node;
@@ -86,6 +88,7 @@ export class Server {
     this.#limits = options.limits ?? LIMIT_DEFAULTS;
     this.#guests = new Guests(this.#limits, env.clock);
     this.#streams = new Streams(this.#guests, this.#limits, env);
+    this.#sessions = new Sessions(env.clock);
     this.#events = new Events(() => node.status(), env);
     this.#app = this.#routes();
   }
@@ -240,8 +243,13 @@ export class Server {
   async #reports(c: Request): Promise<Response> {
     checkProtocol(c);
     const beats = c.req.query("beats") === "1";
-    const text = await this.#text(c, MAX_REPORTS_BYTES);
-    return jsonOf(formatAnswers(takeReports(text, this.#node.databases, beats), beats));
+    const session = c.req.query("session");
+    const list = parseList(await this.#text(c, MAX_REPORTS_BYTES));
+    const databases = new Map(this.#node.databases.map((one) => [one.options.path, one]));
+    const { answers, kept } = this.#sessions.take(list, databases, beats, session);
+    const response = jsonOf(formatAnswers(answers, beats));
+    if (kept) response.headers.set(SESSION_HEADER, session!);
+    return response;
   }
 
   async #tree(c: Request): Promise<Response> {

@@ -13,26 +13,27 @@ export class Chain {
   /** Of this database in this process. */
   readonly #id: string;
   readonly #path: string;
-  #followed: readonly string[] = [];
+  #ids: readonly string[];
 
   constructor(id: string, path: string) {
     this.#id = id;
     this.#path = path;
+    this.#ids = [id];
   }
 
   /** This database and those it follows, nearest first, as far as is known. */
   get ids(): readonly string[] {
-    return [this.#id, ...this.#followed];
+    return this.#ids;
   }
 
   /** It follows nobody (any more). */
   leave(): void {
-    this.#followed = [];
+    this.follow([]);
   }
 
   /** `ids` are those of an upstream that is followed. */
   follow(ids: readonly string[]): void {
-    this.#followed = ids.slice(0, MAX_HOPS);
+    this.#ids = [this.#id, ...ids.slice(0, MAX_HOPS)];
   }
 
   /** Why an upstream with these ids must not be followed; undefined if it may. */

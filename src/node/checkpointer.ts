@@ -107,7 +107,6 @@ export class Checkpointer {
 
   /** Why the log grows, a sentence; undefined while all is well. */
   trouble(): string | undefined {
-    const { mxFrame, backfilled } = this.#primary.log;
     const now = this.#env.clock.monotonic();
     const ms = now - (this.#lentAt ?? this.#startedAt ?? Infinity);
     if (ms > OVERDUE_MS && this.#lentAt !== undefined) {
@@ -115,6 +114,8 @@ export class Checkpointer {
         "checkpoint, or readers have every read mark";
     }
     if (ms > OVERDUE_MS) return notEnded("a checkpoint", ms);
+    if (this.#failing === undefined && this.#heldUpBy === undefined) return undefined;
+    const { mxFrame, backfilled } = this.#primary.log;
     const { since, last, rc } = this.#failing ?? { since: 0, last: 0, rc: 0 };
     if (last - since > OVERDUE_MS && backfilled < mxFrame) {
       return `no checkpoint of the log succeeds, and it grows: SQLite code ${rc}`;

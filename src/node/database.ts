@@ -309,7 +309,7 @@ export class Database implements Waited {
     this.#primary?.look();
     this.#primary?.check();
     this.#replica?.check();
-    this.#view?.logProgress();
+    this.#view?.check();
     this.#logStall();
   }
 

@@ -13,6 +13,7 @@ import { type Epoch, type Txid, ZERO_TXID } from "../base/types.ts";
 import type { DownstreamStatus } from "./status.ts";
 
 export const SILENT_MS = 5000;
+const NOBODY: readonly DownstreamStatus[] = [];
 /** Replicas that went away and are still listed. */
 const REMEMBERED = 1000;
 
@@ -97,7 +98,8 @@ export class Downstreams {
     entry.toldAt = this.#env.clock.monotonic();
   }
 
-  status(): DownstreamStatus[] {
+  status(): readonly DownstreamStatus[] {
+    if (this.#all.size === 0) return NOBODY; // asked each second
     const now = this.#env.clock.monotonic();
     return [...this.#all.values()].map((entry) => {
       const { id, address, epoch, sent, received, durable, applied, lagMs } = entry;

@@ -72,33 +72,36 @@ export class FileChecks {
   }
 }
 
+/** Small databases are not read again and again: a round takes so long at least. */
+const ROUND_S = 10;
+
 /** The replicas of a node, one after the other and from the beginning again, so many bytes a second. */
 export class SelfChecks {
   readonly #bytesPerSecond: number;
-  /** The database whose pages are checked next. */
-  #next = 0;
+  /** The database whose pages are checked next; beyond the last one: the next round begins. */
+  #next = Infinity;
+  #second = 0;
+  #roundBegan = -ROUND_S;
   #working = false;
 
   constructor(bytesPerSecond: number) {
     this.#bytesPerSecond = bytesPerSecond;
   }
 
-  /** What is due in a second; each database once at most. A primary's is only checked when asked. */
+  /** What is due in a second. A primary's file is only checked when asked. */
   async step(
     databases: readonly { readonly role: Role; readonly checks: Pick<FileChecks, "some"> }[],
   ): Promise<void> {
+    this.#second++;
     if (this.#working) return;
     this.#working = true;
     try {
-      let left = this.#bytesPerSecond;
-      for (let passed = 0; left > 0 && passed < databases.length;) {
-        this.#next %= databases.length;
+      for (let left = this.#bytesPerSecond; left > 0;) {
+        if (this.#next >= databases.length && !this.#beginRound(databases.length)) return;
         const { role, checks } = databases[this.#next]!;
         const { bytes, isLast } = role === "replica" ? await checks.some(left) : NOTHING;
         left -= bytes;
-        if (!isLast) continue;
-        this.#next++; // from its first page, the next time round
-        passed++;
+        if (isLast) this.#next++; // from its first page, the next time round
       }
     } catch (error) {
       if (!(error instanceof LiveError)) throw error; // a bug
@@ -106,5 +109,11 @@ export class SelfChecks {
     } finally {
       this.#working = false;
     }
+  }
+  #beginRound(databases: number): boolean {
+    if (databases === 0 || this.#second - this.#roundBegan < ROUND_S) return false;
+    this.#roundBegan = this.#second;
+    this.#next = 0;
+    return true;
   }
 }

@@ -17,6 +17,7 @@ import { type CheckpointResult, Connection } from "../sqlite/connection.ts";
 import { unsafeFilesystem } from "../sqlite/filesystem.ts";
 import { SqliteFile } from "../sqlite/file.ts";
 import { cString, sqlite } from "../sqlite/library.ts";
+import type { Place } from "../sqlite/places.ts";
 import { SqliteShm } from "../sqlite/shm.ts";
 import type { CommitWatch } from "../sqlite/watch.ts";
 import { decodePageSize, FRAME_HEADER_BYTES, frameOffset, isPageSize } from "../wal/format.ts";
@@ -52,6 +53,7 @@ export class DatabaseHandle {
   readonly #databasePath: Uint8Array<ArrayBuffer>;
   readonly #walPath: Uint8Array<ArrayBuffer>;
   readonly #walInode: bigint;
+  readonly #place: Place;
   /** Undefined while it is lent. */
   #checkpointLock: ShmLock | undefined;
   #working: Promise<unknown> | undefined;
@@ -80,6 +82,7 @@ export class DatabaseHandle {
       this.#databasePath = cString(path);
       this.#walPath = cString(`${path}-wal`);
       this.#walInode = sqlite().live_inode(this.#walPath);
+      this.#place = this.database.place(this.wal, this.#walPath, this.#walInode);
       this.#worker = worker;
     } catch (error) {
       worker?.close();
@@ -154,8 +157,12 @@ export class DatabaseHandle {
 
   /** True if the path or its -wal now names another file than the one that is open. */
   moved(): boolean {
-    // Not by Deno.stat: this is asked each second for each database.
     return this.#closed || this.database.moved(this.#walPath, this.#walInode);
+  }
+
+  /** The same at the last lookForMoves(), which node/node calls each second. */
+  get wasMoved(): boolean {
+    return this.#closed || this.#place.moved;
   }
 
   /** When the database file was last changed in any way (ctime), ns since 1970. */
@@ -243,6 +250,7 @@ export class DatabaseHandle {
     if (this.#closed) return;
     this.#closed = true;
     await Promise.allSettled([this.#working]);
+    this.#place.leave();
     await Promise.all([this.database.close(), this.wal.close()]);
     this.#worker.close(); // while CKPT is held: its own unlock would only downgrade ours
     this.#shm.close();

@@ -95,15 +95,16 @@ export class LiveSource implements ChangeSource {
     const { clock } = this.#env;
     let beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
     let keepAlive = beat + KEEP_ALIVE_MS;
+    /** Of the next heartbeat, as far as is known by now. */
+    const due = (): number => {
+      const quiet = Math.min(keepAlive, (request.toldAt?.() ?? -Infinity) + TOLD_MS);
+      return Math.max(beat, Math.floor(quiet / TOGETHER_MS) * TOGETHER_MS);
+    };
     while (!signal.aborted) {
       if (this.#ended !== undefined) throw this.#ended;
       const { position } = database;
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
-      const now = clock.monotonic();
-      if (now >= beat) { // of the history that hello told: after the two checks
-        const quiet = Math.min(keepAlive, (request.toldAt?.() ?? -Infinity) + TOLD_MS);
-        beat = Math.floor(quiet / TOGETHER_MS) * TOGETHER_MS;
-        if (beat > now) continue;
+      if (clock.monotonic() >= due()) { // of the history that hello told: after the two checks
         yield this.#heartbeat(at);
         beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
         keepAlive = beat + KEEP_ALIVE_MS;
@@ -115,7 +116,7 @@ export class LiveSource implements ChangeSource {
         else at = yield* this.#rounds(at, wanted, request);
         wanted = undefined;
         request.taken?.(at);
-      } else await waiter.wait(beat);
+      } else await waiter.wait(due);
     }
   }
 

@@ -1,10 +1,11 @@
 /**
  * Every database of a config: start, one slow timer for all, another config, status, stop. May
- * import: base/, sqlite/process, sqlite/watch, changes/, node/.
+ * import: base/, sqlite/{places,process,watch}, changes/, node/.
  * @module
  */
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
+import { lookForMoves } from "../sqlite/places.ts";
 import { LOWER_PRIORITY, processorTime, watchdog } from "../sqlite/process.ts";
 import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
@@ -102,6 +103,7 @@ export class Node {
 
   #check(): void {
     this.#starved.look();
+    lookForMoves();
     for (const database of this.#databases) database.check();
     this.#selfChecks.step(this.#databases).catch((error) => this.#bug(error));
   }

@@ -204,7 +204,7 @@ export class Primary implements LocalDatabase, Checkpointed {
   /** Once a second: things that only change by hand. */
   check(): void {
     if (this.#lost) return;
-    if (this.handle.moved()) {
+    if (this.handle.wasMoved) {
       this.lose(new LiveError("not_ready", `"${this.handle.path}" was moved or replaced`));
       return;
     }

@@ -175,8 +175,8 @@ export class Replica {
     if (open === undefined) return;
     open.maintain();
     this.#served?.retry();
-    if (open.handle.moved()) this.#stopFollowing?.abort();
-    else void this.#makeDurable(open);
+    if (open.handle.wasMoved) this.#stopFollowing?.abort();
+    else this.#makeDurable(open);
   }
 
   /** Ends the connection to the upstream with this error. */
@@ -465,9 +465,13 @@ export class Replica {
   }
 
   /** fsyncs the log now and then, so that the upstream learns what would survive a power cut. */
-  async #makeDurable(open: OpenReplica): Promise<void> {
+  #makeDurable(open: OpenReplica): void {
     const at = this.#position;
     if (this.#sync.busy || at === undefined || this.#parts.view.durable >= at.txid) return;
+    void this.#syncLog(open, at);
+  }
+
+  async #syncLog(open: OpenReplica, at: Position): Promise<void> {
     try {
       await this.#sync.watch(() => open.handle.wal.sync());
       this.#syncError = undefined;

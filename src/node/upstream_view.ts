@@ -6,11 +6,11 @@
  * newer, or since the connection was lost, here or at a hop further up. No clocks of two machines are compared.
  * @module
  */
-import { type Env, untilNext } from "../base/env.ts";
+import type { Env } from "../base/env.ts";
 import type { Lineage } from "../base/lineage.ts";
 import { type Epoch, type Position, type Txid, ZERO_TXID } from "../base/types.ts";
 import type { Beat, Begin, Commit, Hello } from "../changes/records.ts";
-import type { ChangeSource } from "../changes/source.ts";
+import type { ChangeSource, Report } from "../changes/source.ts";
 import type { Above, Branch } from "../changes/tree.ts";
 import type { Beside } from "./follow.ts";
 import type { UpstreamOptions } from "./options.ts";
@@ -18,7 +18,6 @@ import type { Progress, UpstreamStatus } from "./status.ts";
 
 /** Shortest time between two reports while transactions come. */
 const REPORT_MS = 50;
-const REPORT_IDLE_MS = 1000;
 /** A page asks each second. */
 const WATCHED_MS = 5000;
 /** Without a word for so long, the upstream may be ahead. */
@@ -53,8 +52,12 @@ export class UpstreamView {
   #progress: { done: number; total: number; started: number; from: number } | undefined;
   #progressLogged = -Infinity;
   #error: string | undefined;
+  /** A report is under way, or waits until it may be sent. */
   #reporting = false;
   #reportAgain = false;
+  #reportFrom = -Infinity;
+  /** The last one, again as long as it says the same: a quiet database makes nothing for it. */
+  #report: Report | undefined;
   readonly #branches: () => readonly Branch[];
   #above: readonly Above[] | undefined;
   /** Branches were told: that there are none any more has to be told, too. */
@@ -62,7 +65,6 @@ export class UpstreamView {
   #exchanging = false;
   /** Somebody asked for the status. */
   #lookedAt = -Infinity;
-  #cancelIdle: () => void = () => {};
 
   /** `branches`: who follows this node. */
   constructor(options: UpstreamOptions, env: Env, branches: () => readonly Branch[] = () => []) {
@@ -97,7 +99,6 @@ export class UpstreamView {
     this.#disconnectedSince = undefined;
     this.#error = undefined;
     this.reportSoon();
-    this.#idleReports();
   }
 
   disconnected(error: string | undefined): void {
@@ -106,7 +107,6 @@ export class UpstreamView {
     // Not only since it was noticed: nobody knows what happened up there since it was last heard.
     this.#disconnectedSince ??= this.#currentAt ?? this.#env.clock.monotonic();
     this.#doing = undefined;
-    this.#cancelIdle();
     this.#answerBytes = 0;
     this.#error = error;
   }
@@ -190,8 +190,13 @@ export class UpstreamView {
     const now = this.#env.clock.monotonic();
     // Heartbeats come each second: one may be late, two are not.
     const silent = now - (this.#currentAt ?? now) > QUIET_MS ? this.#currentAt : undefined;
-    const known = [this.#behindSince, this.#disconnectedSince, this.#upstreamCurrent, silent];
-    return Math.round(now - Math.min(now, ...known.filter((since) => since !== undefined)));
+    const since = Math.min(
+      this.#behindSince ?? now,
+      this.#disconnectedSince ?? now,
+      this.#upstreamCurrent ?? now,
+      silent ?? now,
+    );
+    return Math.round(Math.max(0, now - since));
   }
 
   /** Why a copy that is connected is not current, a sentence; undefined if it is or nothing is known. */
@@ -232,6 +237,14 @@ export class UpstreamView {
     };
   }
 
+  /** Once a second: it reports when nothing happens, too. */
+  check(): void {
+    this.logProgress();
+    if (!this.isConnected) return;
+    this.reportSoon();
+    this.#exchangeTree();
+  }
+
   /** Sends the positions, one report at a time; what changes meanwhile goes out with the next. */
   reportSoon(): void {
     if (this.#reporting) {
@@ -241,54 +254,62 @@ export class UpstreamView {
     const signal = this.#connection?.signal;
     if (this.#source === undefined || this.#epoch === undefined || signal === undefined) return;
     this.#reporting = true;
-    const { received, durable, applied } = this.#positions();
-    const lagMs = this.lagMs();
-    const askedAt = this.#env.clock.monotonic();
+    const now = this.#env.clock.monotonic();
+    if (now < this.#reportFrom) {
+      this.#env.clock.after(this.#reportFrom - now, () => this.#reported(true));
+      return;
+    }
     const beside = this.#beside;
-    void this.#source.report({ epoch: this.#epoch, received, durable, applied, lagMs }, signal)
-      .then((beat) => {
-        if (beat !== undefined && !signal.aborted) beside(beat, askedAt);
-        return this.#env.clock.sleep(REPORT_MS);
-      })
-      .finally(() => {
-        this.#reporting = false;
-        if (!this.#reportAgain) return;
-        this.#reportAgain = false;
-        this.reportSoon();
-      });
-  }
-
-  #positions(): { received: Txid; durable: Txid; applied: Txid } {
-    const received = this.#received > this.#applied ? this.#received : this.#applied;
-    return { received, durable: this.#durable, applied: this.#applied };
-  }
-
-  #idleReports(): void {
-    this.#cancelIdle = this.#env.clock.after(untilNext(this.#env.clock, REPORT_IDLE_MS), () => {
-      if (!this.isConnected) return;
-      this.reportSoon();
-      void this.#exchangeTree();
-      this.#idleReports();
+    void this.#source.report(this.#newReport(this.#epoch), signal).then((beat) => {
+      if (beat !== undefined && !signal.aborted) beside(beat, now);
+      this.#reportFrom = this.#env.clock.monotonic() + REPORT_MS;
+      this.#reported(this.#reportAgain);
     });
   }
 
+  #reported(again: boolean): void {
+    this.#reporting = this.#reportAgain = false;
+    if (again) this.reportSoon();
+  }
+
+  #newReport(epoch: Epoch): Report {
+    const applied = this.#applied;
+    const received = this.#received > applied ? this.#received : applied;
+    const durable = this.#durable;
+    const lagMs = this.lagMs();
+    const last = this.#report;
+    if (
+      last !== undefined && last.epoch === epoch && last.received === received &&
+      last.durable === durable && last.applied === applied && last.lagMs === lagMs
+    ) return last;
+    return this.#report = { epoch, received, durable, applied, lagMs };
+  }
+
   /** Only where somebody follows this node or looks at it: each costs a request a second. */
-  async #exchangeTree(): Promise<void> {
+  #exchangeTree(): void {
     const branches = this.#branches();
     const now = this.#env.clock.monotonic();
     const isStale = now - (this.#upstreamCurrent ?? now) > CUT_OFF_MS;
     const isWatched = isStale || now - this.#lookedAt < WATCHED_MS;
     const signal = this.#connection?.signal;
-    if (signal === undefined || this.#source?.tree === undefined) return;
+    if (signal === undefined || this.#source?.tree === undefined || this.#exchanging) return;
     if (branches.length === 0 && !this.#toldBranches && !isWatched) return;
-    if (this.#exchanging) return;
+    void this.#exchange(this.#source, branches, isStale, signal);
+  }
+
+  async #exchange(
+    source: ChangeSource,
+    branches: readonly Branch[],
+    isStale: boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.#exchanging = true;
     this.#toldBranches = branches.length > 0;
     try {
-      this.#above = await this.#source.tree(branches, signal);
+      this.#above = await source.tree?.(branches, signal);
       const isCutOff = isStale && this.#above?.some(({ connected }) => !connected) === true;
       if (isCutOff && this.#epoch !== undefined && !signal.aborted) {
-        this.#source.elsewhere?.({ epoch: this.#epoch, txid: this.#txid });
+        this.#source?.elsewhere?.({ epoch: this.#epoch, txid: this.#txid });
       }
     } finally {
       this.#exchanging = false;

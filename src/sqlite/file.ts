@@ -8,6 +8,7 @@ import { LiveError } from "../base/errors.ts";
 import type { ByteFile } from "../base/io.ts";
 import type { Connection } from "./connection.ts";
 import { RC, type Sqlite, sqlite, sqliteError } from "./library.ts";
+import { Place } from "./places.ts";
 
 /** SQLite's unix VFS cuts writes of 128 KiB and more by a mask; its own are at most 64 KiB. */
 const MAX_WRITE = 65536;
@@ -56,6 +57,11 @@ export class SqliteFile implements ByteFile {
   /** True if its path or that of its WAL, `wal`, names another file now than this, or than `inode`. */
   moved(wal: Uint8Array<ArrayBuffer>, inode: bigint): boolean {
     return this.#sqlite.live_moved(this.#file, wal, inode) !== 0;
+  }
+
+  /** Has it and its open `log` looked at by lookForMoves(), until the place is left: before close(). */
+  place(log: SqliteFile, wal: Uint8Array<ArrayBuffer>, inode: bigint): Place {
+    return new Place(this.#file, log.#file, wal, inode);
   }
 
   async sync(): Promise<void> {

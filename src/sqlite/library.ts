@@ -58,6 +58,9 @@ const SYMBOLS = {
   live_inode: { parameters: ["buffer" /* path */], result: "i64" },
   // sqlite3_file* of the database, path of the -wal and its inode
   live_moved: { parameters: ["pointer", "buffer", "i64"], result: "i32" },
+  live_place_add: { parameters: ["pointer", "pointer", "buffer", "i64"], result: "i32" },
+  live_place_remove: { parameters: ["i32"], result: "void" },
+  live_place_look: { parameters: ["buffer", "i32"], result: "i32" },
   live_changed: { parameters: ["buffer" /* path */], result: "i64" },
   live_listener: { parameters: ["i32" /* port */], result: "i32" },
   live_listens: { parameters: ["i32", "i32"], result: "i32" }, // fd, port

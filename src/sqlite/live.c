@@ -4,8 +4,8 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_listener(), live_fs_type(), live_inode(), live_moved(), live_changed(),
-**   live_watchdog()
+**   live_listener(), live_fs_type(), live_inode(), live_moved(),
+**   live_place_*(), live_changed(), live_watchdog()
 **                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_way*()    gives way to other programs: priority.c.
@@ -157,7 +157,7 @@ LIVE_API sqlite3_int64 live_inode(const char *path){
 
 /*
 ** True if the path of the database, or `wal`, now names another file than the one that `f` is, or than
-** `inode`; also if there is none. Each second for each database: so this is one call.
+** `inode`; also if there is none.
 */
 LIVE_API int live_moved(sqlite3_file *f, const char *wal, sqlite3_int64 inode){
   int moved = 1;
@@ -165,11 +165,85 @@ LIVE_API int live_moved(sqlite3_file *f, const char *wal, sqlite3_int64 inode){
   return moved || live_inode(wal)!=inode;
 }
 
+static sqlite3_int64 liveCtime(const struct stat *s){
+  return (sqlite3_int64)s->st_ctim.tv_sec*1000000000 + s->st_ctim.tv_nsec;
+}
+
+/*
+** Whether many databases are still where they were opened, each second: one call for all of them. Their
+** paths are looked at only where what is open has another ctime than at the last such look (to rename
+** or to remove a file changes it), and now and then. One thread.
+*/
+#define LIVE_LOOKS 4 /* without the paths: a folder further up may have been moved, which no file shows */
+
+typedef struct LivePlace {
+  sqlite3_file *f, *log;     /* 0: free */
+  char *wal;                 /* path */
+  sqlite3_int64 inode;       /* of the -wal */
+  sqlite3_int64 ctimes[2];   /* of both, at the last look at the paths */
+  int looks;                 /* since then */
+} LivePlace;
+
+static LivePlace *livePlaces = 0;
+static int livePlaceCount = 0;
+
+/* Returns its number, -1 without memory. Both files must stay open until live_place_remove(). */
+LIVE_API int live_place_add(
+  sqlite3_file *f, sqlite3_file *log, const char *wal, sqlite3_int64 inode
+){
+  LivePlace *p;
+  int i;
+  for(i=0; i<livePlaceCount && livePlaces[i].f; i++){}
+  if( i==livePlaceCount ){
+    p = realloc(livePlaces, (i+1)*sizeof(*p));
+    if( p==0 ) return -1;
+    livePlaces = p;
+    livePlaceCount++;
+  }
+  p = &livePlaces[i];
+  memset(p, 0, sizeof(*p));
+  p->wal = strdup(wal);
+  if( p->wal==0 ) return -1;
+  p->f = f;
+  p->log = log;
+  p->inode = inode;
+  return i;
+}
+
+LIVE_API void live_place_remove(int id){
+  free(livePlaces[id].wal);
+  livePlaces[id].f = 0;
+}
+
+static int livePlaceMoved(LivePlace *p){
+  struct stat a, b;
+  int known = fstat(((unixFile*)p->f)->h, &a)==0 && fstat(((unixFile*)p->log)->h, &b)==0;
+  if( known && liveCtime(&a)==p->ctimes[0] && liveCtime(&b)==p->ctimes[1] && p->looks<LIVE_LOOKS ){
+    p->looks++;
+    return 0;
+  }
+  if( live_moved(p->f, p->wal, p->inode) ) return 1;
+  if( known ){
+    p->ctimes[0] = liveCtime(&a);
+    p->ctimes[1] = liveCtime(&b);
+    p->looks = 0;
+  }
+  return 0;
+}
+
+/* Writes the numbers of at most `most` that are elsewhere into `out`, and returns how many. */
+LIVE_API int live_place_look(int *out, int most){
+  int i, n = 0;
+  for(i=0; i<livePlaceCount && n<most; i++){
+    if( livePlaces[i].f && livePlaceMoved(&livePlaces[i]) ) out[n++] = i;
+  }
+  return n;
+}
+
 /* When the file was last changed in any way (ctime), ns since 1970; 0 if there is none. */
 LIVE_API sqlite3_int64 live_changed(const char *path){
   struct stat s;
-  if( stat(path, &s) ) return 0;
-  return (sqlite3_int64)s.st_ctim.tv_sec*1000000000 + s.st_ctim.tv_nsec;
+  return stat(path, &s) ? 0 : liveCtime(&s);
 }
 
 /*

@@ -8,7 +8,8 @@
 ** header is SQLite's own mapping, and whether a writer is at work is asked by F_GETLK on SQLite's own
 ** descriptor, which takes nothing.
 **
-**   COLD  no writer is at work. Watched; the header is read now and then, in case an event was lost.
+**   COLD  no writer is at work. Watched; the header is read now and then, in case an event was lost:
+**         each second, or more often where a commit was found so that nothing told of.
 **   HOT   the -wal was written: the header is read in growing steps until it changes, or until nobody
 **         has the write lock any more.
 **   BUSY  many commits or a large transaction. No watch, which each write would pay for: the header is
@@ -31,11 +32,13 @@
 #define WATCH_BUSY 20              /* commits in a window from which polling is cheaper */
 #define WATCH_WINDOW (50*WATCH_MS) /* that window, and the quiet time after which polling ends */
 #define WATCH_LONG (10*WATCH_MS)   /* a transaction that writes for so long is a large one */
-#define WATCH_NET (100*WATCH_MS)   /* COLD: in case an event was lost */
+#define WATCH_NET (1000*WATCH_MS)  /* COLD: in case an event was lost */
+#define WATCH_UNTOLD (100*WATCH_MS) /* the same where one was; HOT: between two looks at most */
 #define WATCH_BLIND (10*WATCH_MS)  /* COLD without a watch: the system has none left */
 #define WATCH_RETRY (1000*WATCH_MS)
 #define WATCH_AHEAD (1<<20)        /* bytes */
 #define WATCH_HEAD 24              /* words: both copies of the header */
+#define WATCH_NEVER 0xffffffff     /* the first word of what was not seen yet */
 
 enum { WATCH_FREE, WATCH_COLD, WATCH_HOT, WATCH_IS_BUSY };
 
@@ -46,6 +49,7 @@ typedef struct LiveWatch {
   int log;                     /* and of the -wal, or -1 */
   u32 ahead;                   /* the last frame that was told before its commit, 0 if none */
   int found;                   /* commits in the window that began at windowStart */
+  int untold;                  /* the last commit was found without an event: none may come here */
   char *wal;                   /* path */
   volatile const u32 *head;
   u32 seen[WATCH_HEAD];        /* as it was reported last */
@@ -88,7 +92,7 @@ static void watchDisarm(LiveWatcher *w, LiveWatch *p){
 
 static void watchCold(LiveWatch *p, sqlite3_int64 now){
   p->state = WATCH_COLD;
-  p->due = watchNext(now, p->wd<0 ? WATCH_BLIND : WATCH_NET);
+  p->due = watchNext(now, p->wd<0 ? WATCH_BLIND : p->untold ? WATCH_UNTOLD : WATCH_NET);
 }
 
 static void watchBusy(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
@@ -100,6 +104,7 @@ static void watchBusy(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
 
 /* The -wal was written. Returns 1 if the next event should wake the thread, too. */
 static int watchEvent(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
+  p->untold = 0;
   if( p->state==WATCH_HOT ){
     /* A transaction that spills: steps as long as a poll's, however often it writes. */
     if( now - p->began>WATCH_LONG ) watchBusy(w, p, now);
@@ -193,6 +198,7 @@ static int watchCheck(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
     int whole = memcmp(head, head+WATCH_HEAD/2, sizeof(head)/2)==0;
     /* One that stays half written was left by a writer that died in it, which JavaScript cures. */
     if( whole || p->state!=WATCH_HOT || now - p->since>WATCH_MS ){
+      p->untold |= p->state==WATCH_COLD && p->wd>=0 && p->seen[0]!=WATCH_NEVER;
       memcpy(p->seen, head, sizeof(head));
       p->ahead = 0;
       watchFound(w, p, now, writing);
@@ -211,10 +217,10 @@ static int watchCheck(LiveWatcher *w, LiveWatch *p, sqlite3_int64 now){
       p->began = p->since = p->due = now;
       break;
     case WATCH_HOT:
-      if( !writing || now - p->since>2*WATCH_NET ) watchCold(p, now);
-      else{
+      if( !writing ) watchCold(p, now);
+      else{ /* its fsync may take long */
         sqlite3_int64 step = (now - p->since)/4;
-        p->due = now + (step>WATCH_STEP ? step : WATCH_STEP);
+        p->due = now + (step<WATCH_STEP ? WATCH_STEP : step>WATCH_UNTOLD ? WATCH_UNTOLD : step);
       }
       break;
     default:
@@ -267,7 +273,7 @@ LIVE_API int live_watch_add(
   if( i<w->n ){
     p = &w->a[i];
     memset(p, 0, sizeof(*p));
-    memset(p->seen, 0xff, sizeof(p->seen)); /* like no header: reported at first */
+    memset(p->seen, 0xff, sizeof(p->seen)); /* WATCH_NEVER, like no header: reported at first */
     p->wd = -1;
     p->wal = strdup(wal);
     p->shm = u->pShm->pShmNode->hShm;

@@ -60,6 +60,10 @@ const saltOf = (word: number): number => LITTLE_ENDIAN ? swap(word) : word;
 export class WalIndex {
   readonly #memory: WalIndexMemory;
   readonly #copy = new Uint32Array(2 * HEADER_WORDS);
+  /** The last one: a quiet database is asked each second. */
+  #decoded: { readonly words: Uint32Array; readonly header: WalIndexHeader } | undefined;
+  /** The first region, as long as that is the same memory. */
+  #view: Uint32Array<ArrayBuffer> | undefined;
 
   constructor(memory: WalIndexMemory) {
     this.#memory = memory;
@@ -75,7 +79,11 @@ export class WalIndex {
     for (let at = 0; at < HEADER_WORDS; at++) {
       if (copy[at] !== copy[at + HEADER_WORDS]) return undefined;
     }
-    return decodeHeader(copy);
+    const known = this.#decoded;
+    if (known !== undefined && isSame(known.words, copy)) return known.header;
+    const header = decodeHeader(copy);
+    this.#decoded = header && { words: copy.slice(0, HEADER_WORDS), header };
+    return header;
   }
 
   get backfilled(): number {
@@ -194,8 +202,15 @@ export class WalIndex {
   #words(region: number): Uint32Array<ArrayBuffer> {
     const memory = this.#memory.region(region, false);
     assert(memory !== undefined, "the first region exists once a connection has read");
-    return new Uint32Array(memory);
+    if (region !== 0) return new Uint32Array(memory);
+    if (this.#view?.buffer !== memory) this.#view = new Uint32Array(memory);
+    return this.#view;
   }
+}
+
+function isSame(words: Uint32Array, copy: Uint32Array): boolean {
+  for (let at = 0; at < HEADER_WORDS; at++) if (words[at] !== copy[at]) return false;
+  return true;
 }
 
 function decodeHeader(words: Uint32Array<ArrayBuffer>): WalIndexHeader | undefined {

@@ -16,14 +16,26 @@ const SECONDS = 4;
 interface Counted extends AsyncDisposable {
   readonly url: string;
   readonly asked: { alone: number; together: number };
+  /** Of lists of reports and their answers. */
+  listBytes: number;
   /** Chunks of streams that came by; more than one record may be in one. */
   chunks: number;
   /** Streams of this path carry nothing from now on; new ones do. */
   hold(path: string): void;
+  /** The node knows nothing of the sessions there are. */
+  forget(): void;
 }
 
 /** What an upstream of some version knows of reports. */
-type Knows = "one" | "lists" | "beats";
+type Knows = "one" | "lists" | "beats" | "sessions";
+
+/** What a query loses on its way to a node that knows so much. */
+const UNKNOWN: Readonly<Record<Knows, RegExp>> = {
+  one: /(beats=1|session=\w+)&?/g,
+  lists: /(beats=1|session=\w+)&?/g,
+  beats: /session=\w+&?/g,
+  sessions: /$^/,
+};
 
 /** Hands all on to `node`; an older one answers 404 to what it does not know. */
 function proxyTo(node: LiveNode, knows: Knows): Counted {
@@ -34,6 +46,8 @@ function proxyTo(node: LiveNode, knows: Knows): Counted {
     return held.get(path)!;
   };
   const end = new AbortController();
+  const sessions = new Set<string>();
+  const forgotten = new Set<string>();
   const server = Deno.serve(
     {
       hostname: "127.0.0.1",
@@ -51,7 +65,10 @@ function proxyTo(node: LiveNode, knows: Knows): Counted {
       }
       const { method, headers, signal } = request;
       const body = method === "POST" ? { body: await request.arrayBuffer() } : {};
-      const query = knows === "beats" ? search : search.replace("beats=1", "");
+      const session = searchParams.get("session") ?? "";
+      sessions.add(session);
+      const query = search.replace(UNKNOWN[knows], "")
+        .replace(session, forgotten.has(session) ? session.split("").reverse().join("") : session);
       const response = await fetch(new URL(pathname + query, node.url), {
         method,
         headers,
@@ -60,6 +77,9 @@ function proxyTo(node: LiveNode, knows: Knows): Counted {
       });
       if (pathname !== "/v1/stream") {
         const whole = response.body === null ? null : await response.arrayBuffer();
+        if (pathname === "/v1/reports") {
+          proxy.listBytes += (body.body?.byteLength ?? 0) + (whole?.byteLength ?? 0);
+        }
         return new Response(whole, response);
       }
       const hold = holdOf(searchParams.get("path")!).signal;
@@ -75,10 +95,14 @@ function proxyTo(node: LiveNode, knows: Knows): Counted {
   const proxy: Counted = {
     url: `http://127.0.0.1:${server.addr.port}`,
     asked,
+    listBytes: 0,
     chunks: 0,
     hold(path) {
       holdOf(path).abort();
       held.delete(path);
+    },
+    forget() {
+      for (const session of sessions) forgotten.add(session);
     },
     async [Symbol.asyncDispose]() {
       end.abort();
@@ -127,7 +151,8 @@ async function following(
 const KNOWING: readonly [Knows, string][] = [
   ["one", "an upstream that knows no lists"],
   ["lists", "an upstream that answers no more than it has to"],
-  ["beats", "its upstream, together"],
+  ["beats", "an upstream that wants to be told all each time"],
+  ["sessions", "its upstream, together, and only what has changed"],
 ];
 
 for (const [knows, upstream] of KNOWING) {
@@ -138,9 +163,11 @@ for (const [knows, upstream] of KNOWING) {
     await sleep(2500); // until heartbeats are not needed
     const began = performance.now();
     const { alone, together } = { ...proxy.asked };
+    const told = proxy.listBytes;
+    const saysBeats = knows === "beats" || knows === "sessions";
     const carried = proxy.chunks;
     const enough = DATABASES * SECONDS / 2;
-    if (knows === "beats") await sleep(SECONDS * 1000);
+    if (saysBeats) await sleep(SECONDS * 1000);
     else {
       await eventually("every stream has its heartbeats", () => {
         return proxy.chunks - carried > enough || undefined;
@@ -154,8 +181,16 @@ for (const [knows, upstream] of KNOWING) {
       assert(proxy.asked.together > together, "none came together");
       assert(requests < few, `${requests} requests`);
       const chunks = proxy.chunks - carried;
-      if (knows === "beats") assert(chunks < few, `${chunks} heartbeats`);
+      if (saysBeats) assert(chunks < few, `${chunks} heartbeats`);
+      const bytes = (proxy.listBytes - told) / (proxy.asked.together - together);
+      const all = DATABASES * 200;
+      assert(knows === "sessions" ? bytes < all / 4 : bytes > all / 2, `${bytes} bytes a list`);
     }
+    proxy.forget();
+    const before = proxy.asked.together + proxy.asked.alone;
+    await eventually("it is asked again", () => {
+      return proxy.asked.together + proxy.asked.alone - before > 3 || undefined;
+    });
     await eventually("everybody is heard of", async () => {
       const { databases } = await primary.status();
       return databases.every(({ replicas }) => {

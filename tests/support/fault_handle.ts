@@ -120,6 +120,9 @@ class FaultHandle implements Handle {
     return this.#closed || disk.find(this.path) !== this.#database ||
       disk.find(`${this.path}-wal`) !== this.#wal;
   }
+  get wasMoved(): boolean {
+    return this.moved();
+  }
 
   changed(): bigint {
     return this.#database.changed;

@@ -26,22 +26,38 @@ function database(pageCount: number, role: "primary" | "replica" = "replica") {
   return { role, read, state, checks: new FileChecks(parts, fakeEnv()) };
 }
 
-Deno.test("SelfChecks reads so much each second, however small the databases are", async () => {
+Deno.test("SelfChecks reads so much each second, and begins anew after ten at the soonest", async () => {
   const all = Array.from({ length: 10 }, () => database(2));
   const checks = new SelfChecks(5 * PAGE_BYTES);
   const count = (): number => all.reduce((sum, { read }) => sum + read.length, 0);
-  for (let second = 1; second <= 8; second++) {
+  const counts: number[] = [];
+  for (let second = 1; second <= 21; second++) {
     await checks.step(all);
-    assertEquals(count(), 5 * second);
+    counts.push(count());
   }
-  assertEquals(all.map(({ read }) => read), all.map(() => [1, 2, 1, 2]), "each in its turn");
+  const pause = (pages: number): number[] => Array(7).fill(pages);
+  assertEquals(counts, [5, 10, 15, ...pause(20), 25, 30, 35, ...pause(40), 45]);
+  assertEquals(all[9]!.read, [1, 2, 1, 2], "each in its turn");
 });
 
-Deno.test("SelfChecks reads each database once a second at most, and no primary's", async () => {
+Deno.test("SelfChecks goes on without a pause where a round takes longer", async () => {
+  const all = [database(30), database(40)];
+  const checks = new SelfChecks(5 * PAGE_BYTES);
+  for (let second = 1; second <= 28; second++) {
+    await checks.step(all);
+    assertEquals(all[0]!.read.length + all[1]!.read.length, 5 * second);
+  }
+});
+
+Deno.test("SelfChecks reads all in one second if it may, and no primary's", async () => {
   const all = [database(3), database(2, "primary"), database(1)];
   const checks = new SelfChecks(1e6);
-  for (let second = 0; second < 2; second++) await checks.step(all);
-  assertEquals(all.map(({ read }) => read), [[1, 2, 3, 1, 2, 3], [], [1, 1]]);
+  const seconds = async (count: number): Promise<number[][]> => {
+    for (let second = 0; second < count; second++) await checks.step(all);
+    return all.map(({ read }) => read);
+  };
+  assertEquals(await seconds(10), [[1, 2, 3], [], [1]]);
+  assertEquals(await seconds(1), [[1, 2, 3, 1, 2, 3], [], [1, 1]]);
   await checks.step([]);
 });
 
@@ -49,8 +65,9 @@ Deno.test("SelfChecks goes on with the next database where one cannot be read", 
   const all = [database(1), database(1), database(1)];
   const checks = new SelfChecks(1e6);
   all[1]!.state.fails = new LiveError("disk", "EIO");
-  for (let second = 0; second < 3; second++) await checks.step(all);
-  assertEquals(all.map(({ read }) => read.length), [3, 0, 2], "its turn ends the second");
+  for (let second = 0; second < 2; second++) await checks.step(all);
+  assertEquals(all.map(({ read }) => read.length), [1, 0, 1], "its turn ends the second");
   all[1]!.state.fails = new TypeError("a bug");
+  for (let second = 2; second < 10; second++) await checks.step(all);
   await assertRejects(() => checks.step(all), /a bug/);
 });

@@ -1,0 +1,57 @@
+/**
+ * Whether open databases are still where they were opened: asked each second of hundreds, so in one
+ * native call for all of them. May import: base/.
+ *
+ * Invariant: a place is left before its files are closed.
+ * @module
+ */
+import { assert } from "../base/assert.ts";
+import { sqlite } from "./library.ts";
+
+/** Those that one look can tell; the next one tells the others. */
+const MOST = 256;
+
+const places = new Map<number, Place>();
+const found = new Int32Array(MOST);
+
+/** One database and its log. */
+export class Place {
+  readonly #id: number;
+  #moved = false;
+
+  /** `wal`: path of the log, whose inode is `inode`. */
+  constructor(
+    file: Deno.PointerObject,
+    log: Deno.PointerObject,
+    wal: Uint8Array<ArrayBuffer>,
+    inode: bigint,
+  ) {
+    this.#id = sqlite().live_place_add(file, log, wal, inode);
+    assert(this.#id >= 0, "there is memory for a place");
+    places.set(this.#id, this);
+  }
+
+  /** At the last look. */
+  get moved(): boolean {
+    return this.#moved;
+  }
+
+  static look(): void {
+    const count = sqlite().live_place_look(found, MOST);
+    for (const id of found.subarray(0, count)) places.get(id)!.#moved = true;
+  }
+
+  leave(): void {
+    if (places.get(this.#id) !== this) return;
+    places.delete(this.#id);
+    sqlite().live_place_remove(this.#id);
+  }
+}
+
+/**
+ * Looks at all places of this process. A file that was moved or replaced is noticed at once, a folder
+ * that was within five looks.
+ */
+export function lookForMoves(): void {
+  if (places.size > 0) Place.look();
+}
