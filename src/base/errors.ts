@@ -64,3 +64,8 @@ export function messageOf(error: unknown): string {
 export function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof LiveError ? error.code : undefined;
 }
+
+/** What is none yet has the code "sqlite". */
+export function asLive(error: unknown): LiveError {
+  return error instanceof LiveError ? error : new LiveError("sqlite", messageOf(error));
+}

@@ -17,6 +17,9 @@ import type { Beat } from "../changes/records.ts";
 import type { Access } from "./client.ts";
 import { type Answer, ListText, MAX_NUMBERS, type Numbered, type Told } from "./report.ts";
 
+/** More reports are not in a list that tells all of each. */
+const MOST_NEW = 1000;
+
 /** What is answered to a list. `kept`: the upstream knows the session, and told what has changed. */
 export interface Answers {
   readonly answers: readonly Numbered[];
@@ -37,6 +40,8 @@ interface Entry {
   readonly told: Told;
   readonly signal: AbortSignal;
   readonly sent: (beat: Beat | undefined) => void;
+  /** In the session of its list. */
+  said: Said;
 }
 
 /** What was told and answered last in this session. */
@@ -54,8 +59,9 @@ class Session {
 
   constructor(readonly id: string) {}
 
+  /** Another list might have more that are new than there are numbers. */
   get isFull(): boolean {
-    return this.#all.length >= MAX_NUMBERS;
+    return this.#all.length > MAX_NUMBERS - MOST_NEW;
   }
 
   of(by: Reporter): Said {
@@ -106,7 +112,7 @@ class Line {
 
   send(by: Reporter, told: Told, signal: AbortSignal): Promise<Beat | undefined> {
     const { promise, resolve } = Promise.withResolvers<Beat | undefined>();
-    this.#waiting.push({ by, told, signal, sent: resolve });
+    this.#waiting.push({ by, told, signal, sent: resolve, said: this.#session.of(by) });
     if (!this.#busy) void this.#work();
     return promise;
   }
@@ -124,15 +130,17 @@ class Line {
     this.#busy = false;
   }
 
-  /** Those that have room in one list; who has given up is let go. */
+  /** Those that have room in one list, by number; who has given up is let go. */
   #next(): { entries: Entry[]; list: ListText } {
+    for (const entry of this.#waiting) entry.said = this.#session.of(entry.by);
+    this.#waiting.sort((a, b) => a.said.nth - b.said.nth);
     const entries: Entry[] = [];
     const list = new ListText();
     let taken = 0;
     for (const entry of this.#waiting) {
       if (entry.signal.aborted) entry.sent(undefined);
       else {
-        const { nth, told } = this.#session.of(entry.by);
+        const { nth, told } = entry.said;
         const isSame = told === entry.told;
         if (!(isSame ? list.add(nth) : list.add(nth, entry.told))) break;
         entries.push(entry);
@@ -154,8 +162,7 @@ class Line {
     if (kept) session.answered(answers);
     else this.#session = new Session(this.#random.id());
     let place = 0;
-    for (const { by, told, signal, sent } of entries) {
-      const said = session.of(by);
+    for (const { by, told, signal, sent, said } of entries) {
       const answer = kept ? said.answer : answers[place++];
       said.told = told;
       if (answer === undefined || signal.aborted) sent(undefined); // or it follows nobody any more

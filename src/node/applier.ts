@@ -240,10 +240,10 @@ export class Applier implements Target {
   }
 
   #maintain(): void {
-    const now = this.#env.clock.monotonic();
     const { mxFrame } = this.#header;
-    if (this.#checkpointing !== undefined || now < this.#backOffUntil) return;
-    if (mxFrame < this.#options.soft || this.#handle.walIndex.backfilled >= mxFrame) return;
+    if (this.#checkpointing !== undefined || mxFrame < this.#options.soft) return;
+    if (this.#env.clock.monotonic() < this.#backOffUntil) return;
+    if (this.#handle.walIndex.backfilled >= mxFrame) return;
     this.#checkpointing = this.#checkpoint.watch(() => this.#pass(mxFrame)).finally(() => {
       this.#checkpointing = undefined;
     });

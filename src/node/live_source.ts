@@ -38,7 +38,7 @@ const UNREAD_TRIES = 1000;
 /** Who was told beside the stream needs no heartbeat for so long; it gives a stream up after 3 s. */
 const TOLD_MS = 2000;
 /** A stream carries something that often in any case: machines on the way forget quiet connections. */
-const KEEP_ALIVE_MS = 15_000;
+const KEEP_ALIVE_MS = 24_000;
 /** Streams that look again at about the same time do so together. */
 const TOGETHER_MS = 250;
 /** Hashes a record: 128 KiB. */

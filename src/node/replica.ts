@@ -9,7 +9,7 @@
  */
 import { formatWords, sameWords } from "../base/bytes.ts";
 import { type Env, Stop } from "../base/env.ts";
-import { codeOf, LiveError, messageOf } from "../base/errors.ts";
+import { asLive, codeOf, LiveError, messageOf } from "../base/errors.ts";
 import { placeIn } from "../base/lineage.ts";
 import { type DatabaseId, formatPosition, type Position } from "../base/types.ts";
 import type { Commit, Hello } from "../changes/records.ts";
@@ -486,10 +486,6 @@ export class Replica {
 }
 
 type Next = Pick<Commit, "epoch" | "txid" | "hash">;
-
-function asLive(error: unknown): LiveError {
-  return error instanceof LiveError ? error : new LiveError("sqlite", messageOf(error));
-}
 
 /** Bytes, or undefined if there is no file. */
 function fileSize(path: string): number | undefined {

@@ -64,7 +64,7 @@ export class UpstreamView {
   #toldBranches = false;
   #exchanging = false;
   /** Somebody asked for the status. */
-  #lookedAt = -Infinity;
+  #lookedAt: number | undefined;
 
   /** `branches`: who follows this node. */
   constructor(options: UpstreamOptions, env: Env, branches: () => readonly Branch[] = () => []) {
@@ -140,6 +140,7 @@ export class UpstreamView {
 
   /** A line now and then while something takes long. */
   logProgress(): void {
+    if (this.#progress === undefined) return;
     const now = this.#env.clock.monotonic();
     const progress = this.#progressStatus(now);
     if (progress === undefined || now - this.#progressLogged < LOG_PROGRESS_MS) return;
@@ -259,10 +260,10 @@ export class UpstreamView {
       this.#env.clock.after(this.#reportFrom - now, () => this.#reported(true));
       return;
     }
+    this.#reportFrom = now + REPORT_MS;
     const beside = this.#beside;
     void this.#source.report(this.#newReport(this.#epoch), signal).then((beat) => {
       if (beat !== undefined && !signal.aborted) beside(beat, now);
-      this.#reportFrom = this.#env.clock.monotonic() + REPORT_MS;
       this.#reported(this.#reportAgain);
     });
   }
@@ -288,12 +289,14 @@ export class UpstreamView {
   /** Only where somebody follows this node or looks at it: each costs a request a second. */
   #exchangeTree(): void {
     const branches = this.#branches();
+    const told = branches.length > 0 || this.#toldBranches;
+    if (!told && this.#upstreamCurrent === undefined && this.#lookedAt === undefined) return;
     const now = this.#env.clock.monotonic();
     const isStale = now - (this.#upstreamCurrent ?? now) > CUT_OFF_MS;
-    const isWatched = isStale || now - this.#lookedAt < WATCHED_MS;
+    const isWatched = isStale || now - (this.#lookedAt ?? -Infinity) < WATCHED_MS;
     const signal = this.#connection?.signal;
     if (signal === undefined || this.#source?.tree === undefined || this.#exchanging) return;
-    if (branches.length === 0 && !this.#toldBranches && !isWatched) return;
+    if (!told && !isWatched) return;
     void this.#exchange(this.#source, branches, isStale, signal);
   }
 

@@ -16,8 +16,11 @@ const found = new Int32Array(MOST);
 
 /** One database and its log. */
 export class Place {
+  /** Looks that there were. */
+  static #looks = 0;
   readonly #id: number;
-  #moved = false;
+  /** The last look that found it elsewhere. */
+  #moved = 0;
 
   /** `wal`: path of the log, whose inode is `inode`. */
   constructor(
@@ -33,12 +36,13 @@ export class Place {
 
   /** At the last look. */
   get moved(): boolean {
-    return this.#moved;
+    return this.#moved > 0 && this.#moved === Place.#looks;
   }
 
   static look(): void {
+    Place.#looks++;
     const count = sqlite().live_place_look(found, MOST);
-    for (const id of found.subarray(0, count)) places.get(id)!.#moved = true;
+    for (const id of found.subarray(0, count)) places.get(id)!.#moved = Place.#looks;
   }
 
   leave(): void {

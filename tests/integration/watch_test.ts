@@ -1,6 +1,8 @@
 import { Connection } from "../../src/sqlite/connection.ts";
 import { sqlite } from "../../src/sqlite/library.ts";
+import { SqliteShm } from "../../src/sqlite/shm.ts";
 import { SqliteWatch } from "../../src/sqlite/watch.ts";
+import { WalIndex } from "../../src/wal/wal_index.ts";
 import type { App } from "../support/app.ts";
 import { assert, assertEquals } from "../support/assert.ts";
 import { sleep, within } from "../support/process.ts";
@@ -77,6 +79,28 @@ scopedTest("each commit of another process is told, and of no other database", a
 const pages = (count: number): string =>
   "INSERT INTO t SELECT randomblob(4000) FROM (WITH RECURSIVE n(i) AS " +
   `(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) SELECT i FROM n)`;
+
+scopedTest("a commit is told though no event of the system tells of it", async (scope) => {
+  const { app, connection } = await database(scope, "app.db");
+  const told = new Told(new SqliteWatch());
+  const id = told.watch.add(connection);
+  await told.more(id, 0);
+  const shm = new SqliteShm(connection);
+  const index = new WalIndex(shm);
+  const header = index.header()!;
+  for (let commit = 1; commit <= 3; commit++) { // the log is not written
+    const before = told.of(id);
+    index.publish({ ...header, change: header.change + commit });
+    await told.more(id, before);
+    assertEquals(index.header()!.change, header.change + commit);
+  }
+  const before = told.of(id);
+  await app.exec("INSERT INTO t VALUES(1)");
+  await told.more(id, before);
+  await told.end();
+  shm.close();
+  connection.close();
+});
 
 scopedTest("a transaction that spills is told when it is committed", async (scope) => {
   const { app, connection } = await database(scope, "app.db");

@@ -68,12 +68,29 @@ Deno.test("header() reads the fields at SQLite's bytes", () => {
 Deno.test("header() is undefined when any bit of either copy is flipped", () => {
   const { shm, walIndex } = index();
   const bytes = new Uint8Array(shm.regions[0]!);
-  for (let bit = 0; bit < 96 * 8; bit++) {
-    bytes[bit >>> 3]! ^= 1 << (bit & 7);
-    assertEquals(walIndex.header(), undefined, `bit ${bit}`);
-    bytes[bit >>> 3]! ^= 1 << (bit & 7);
+  for (const known of [false, true]) {
+    for (let bit = 0; bit < 96 * 8; bit++) {
+      bytes[bit >>> 3]! ^= 1 << (bit & 7);
+      assertEquals(
+        walIndex.header(),
+        undefined,
+        `bit ${bit}, ${known ? "after" : "before"} it was read`,
+      );
+      bytes[bit >>> 3]! ^= 1 << (bit & 7);
+    }
+    assertEquals(walIndex.header(), HEADER);
   }
-  assertEquals(walIndex.header(), HEADER);
+});
+
+Deno.test("header() is read anew only when it has changed, and then at once", () => {
+  const { shm, walIndex } = index();
+  const first = walIndex.header();
+  const { length } = shm.calls;
+  assertEquals([walIndex.header() === first, shm.calls.length], [true, length], "nothing is done");
+  for (const change of [78, 77]) {
+    walIndex.publish({ ...HEADER, change });
+    assertEquals(walIndex.header(), { ...HEADER, change });
+  }
 });
 
 Deno.test("header() is undefined when both copies are equal and wrong", async (t) => {
