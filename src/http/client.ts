@@ -171,13 +171,13 @@ export class HttpSource implements ChangeSource, Reporter {
     }
   }
 
-  async reportTogether(list: string, session: string): Promise<Answers | "unknown" | "lost"> {
+  async reportTogether(list: string, turn: string): Promise<Answers | "unknown" | "lost"> {
     using limit = new Stop(NEVER, { clock: this.#env.clock, ms: REPORT_LIMIT_MS });
     const body = new TextEncoder().encode(list);
     try {
-      const query = { beats: "1", session };
+      const query = { beats: "1", session: turn };
       const response = await this.#fetch(ENDPOINTS.reports.path, query, body, limit.signal);
-      const kept = response.headers.get(SESSION_HEADER) === session;
+      const kept = response.headers.get(SESSION_HEADER) === turn;
       return { answers: parseAnswers(await beginningOf(response, MAX_ANSWERS_BYTES)), kept };
     } catch (error) {
       this.#notTaken(error);

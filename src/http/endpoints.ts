@@ -155,7 +155,7 @@ export const ENDPOINTS = {
     query: {
       protocol: PROTOCOL,
       beats: "1: the answer says where each database is, too",
-      session: "16 hex digits, random: what was told in it before need not be told again",
+      session: "id/nth, the id random: what was told in it before need not be told again",
     },
     needs: "token",
     sentence: "The same for several databases at once (JSON); the answer says whom each follows.",
@@ -185,7 +185,7 @@ export const ENDPOINTS = {
 /** Of every answer about a database: its id in this process, then those of what it follows. */
 export const CHAIN_HEADER = "litestream-live-chain";
 
-/** Of an answer to reports: the session, if what they said is kept for it. */
+/** Of an answer to reports: their session, if what they said is kept for it. */
 export const SESSION_HEADER = "litestream-live-session";
 
 /** Where a Litestream 0.4 replica asks. It gets a sentence instead of a stream. */

@@ -30,7 +30,7 @@ export interface Answers {
 export interface Reporter {
   reportAlone(told: Told, signal: AbortSignal): Promise<void>;
   /** "unknown": it does not know of lists; "lost": nobody knows whether it has arrived. */
-  reportTogether(list: string, session: string): Promise<Answers | "unknown" | "lost">;
+  reportTogether(list: string, turn: string): Promise<Answers | "unknown" | "lost">;
   /** Whom the database up there follows, as its answer said. */
   follows(chain: string): void;
 }
@@ -56,8 +56,17 @@ interface Said {
 class Session {
   readonly #all: Said[] = [];
   readonly #by = new WeakMap<Reporter, Said>();
+  readonly #id: string;
+  #lists = 0;
 
-  constructor(readonly id: string) {}
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  /** Its id, and which list it is. */
+  turn(): string {
+    return `${this.#id}/${this.#lists++}`;
+  }
 
   /** Another list might have more that are new than there are numbers. */
   get isFull(): boolean {
@@ -153,7 +162,7 @@ class Line {
 
   async #together(entries: readonly Entry[], list: string): Promise<void> {
     const session = this.#session;
-    const told = await entries[0]!.by.reportTogether(list, session.id);
+    const told = await entries[0]!.by.reportTogether(list, session.turn());
     if (told === "unknown") {
       await Promise.all(entries.map(alone));
       return;

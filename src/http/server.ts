@@ -37,7 +37,7 @@ import {
   parseList,
   parseReport,
 } from "./report.ts";
-import { Sessions } from "./sessions.ts";
+import { parseTurn, Sessions } from "./sessions.ts";
 import { statusJson } from "./status_json.ts";
 import { type Asked, type Opened, replicaOf, Streams } from "./streams.ts";
 import { verifyLines } from "./verify.ts";
@@ -246,7 +246,8 @@ export class Server {
     const session = c.req.query("session");
     const list = parseList(await this.#text(c, MAX_REPORTS_BYTES));
     const databases = new Map(this.#node.databases.map((one) => [one.options.path, one]));
-    const { answers, kept } = this.#sessions.take(list, databases, beats, session);
+    const turn = session === undefined ? undefined : parseTurn(session);
+    const { answers, kept } = this.#sessions.take(list, databases, beats, turn);
     const response = jsonOf(formatAnswers(answers, beats));
     if (kept) response.headers.set(SESSION_HEADER, session!);
     return response;

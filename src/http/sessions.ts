@@ -4,8 +4,9 @@
  * http/report.
  *
  * Invariants: a list is taken whole or not at all; a number is only taken for what was told in the same
- * session, which is named by a random id; what is kept is bounded. Who finds no room here is answered
- * without a session, as by an older node.
+ * session, which is named by a random id; lists are taken in their turn, so one that somebody on the way
+ * sends twice ends the session instead of hiding what was answered to the first; what is kept is
+ * bounded. Who finds no room here is answered without a session, as by an older node.
  * @module
  */
 import { sameWords } from "../base/bytes.ts";
@@ -28,8 +29,18 @@ interface Kept {
   answer: Answer | undefined;
 }
 
+/** Which list of which session, as the asker says. */
+export interface Turn {
+  /** 16 hex digits, random. */
+  readonly id: string;
+  /** From 0. */
+  readonly nth: number;
+}
+
 interface Session {
   readonly kept: Map<number, Kept>;
+  /** Of the next list. */
+  readonly turn: number;
   readonly bytes: number;
   readonly askedAt: number;
 }
@@ -44,20 +55,21 @@ export class Sessions {
 
   /**
    * Hands each report of a list to its database. Returns what is answered: if `kept`, what has changed
-   * since the last answer in session `id`, else an answer to each in order; without an id nothing is kept.
-   * @throws {LiveError} "bad_request" for a number under which nothing was told.
+   * since the last answer in the session, else an answer to each in order; without one nothing is kept.
+   * @throws {LiveError} "bad_request" for a number under which nothing was told, and for a list that is
+   * not the next one.
    */
   take(
     items: readonly Item[],
     databases: ReadonlyMap<string, Reported>,
     beats: boolean,
-    id: string | undefined,
+    turn: Turn | undefined,
   ): { readonly answers: readonly Numbered[]; readonly kept: boolean } {
     this.#forgetOld();
-    const session = id === undefined ? undefined : this.#all.get(id);
+    const session = turn === undefined ? undefined : this.#session(turn);
     const all: Kept[] = [];
     for (const item of items) collect(item, session, all);
-    const kept = id !== undefined && beats && this.#keep(id, session, all);
+    const kept = turn !== undefined && beats && this.#keep(turn, session, all);
     const answers: Numbered[] = [];
     for (const one of all) {
       const answer = take(one.told, databases.get(one.told.path), beats);
@@ -68,8 +80,15 @@ export class Sessions {
     return { answers, kept };
   }
 
+  #session({ id, nth }: Turn): Session | undefined {
+    const session = this.#all.get(id);
+    if (nth === (session?.turn ?? 0)) return session;
+    this.#all.delete(id);
+    throw new LiveError("bad_request", `List ${nth} of this session is not the next one`);
+  }
+
   /** False: there is no room, or what has no number cannot be kept. */
-  #keep(id: string, session: Session | undefined, all: readonly Kept[]): boolean {
+  #keep({ id, nth }: Turn, session: Session | undefined, all: readonly Kept[]): boolean {
     const { kept, bytes } = session ?? { kept: new Map<number, Kept>(), bytes: REPORT_BYTES };
     let others = 0;
     for (const one of this.#all.values()) if (one !== session) others += one.bytes;
@@ -81,8 +100,9 @@ export class Sessions {
       kept.set(one.nth, one);
     }
     const fits = others + size <= MAX_BYTES && all.every(({ nth }) => nth >= 0);
-    if (fits) this.#all.set(id, { kept, bytes: size, askedAt: this.#clock.monotonic() });
-    else this.#all.delete(id);
+    if (fits) {
+      this.#all.set(id, { kept, turn: nth + 1, bytes: size, askedAt: this.#clock.monotonic() });
+    } else this.#all.delete(id);
     return fits;
   }
 
@@ -119,4 +139,14 @@ function isSameBeat(a: Beat | undefined, b: Beat | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return a.epoch === b.epoch && a.txid === b.txid && a.staleMs === b.staleMs &&
     sameWords(a.hash, b.hash);
+}
+
+/** Of the query, "id/nth". @throws {LiveError} "bad_request". */
+export function parseTurn(text: string): Turn {
+  const [, id, nth] = text.match(/^([0-9a-f]{16})\/([0-9]{1,15})$/) ?? [];
+  if (id !== undefined) return { id, nth: Number(nth) };
+  throw new LiveError(
+    "bad_request",
+    `Cannot read session=${text}: must be like 00c0ffee00c0ffee/0`,
+  );
 }

@@ -222,6 +222,11 @@ export class DatabaseHandle {
     return this.#checkpointLock === undefined;
   }
 
+  /** Another process has the write lock, or it cannot be asked. */
+  isBeingWritten(): boolean {
+    return this.#shm.owner(SLOT.write) !== 0;
+  }
+
   /**
    * Another process restarts the log: it has CKPT and WRITE, as in wal_checkpoint(RESTART) and
    * (TRUNCATE), and waits for readers. Nobody else appends frames then.

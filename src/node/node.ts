@@ -6,7 +6,7 @@
 import type { Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { lookForMoves } from "../sqlite/places.ts";
-import { LOWER_PRIORITY, processorTime, watchdog } from "../sqlite/process.ts";
+import { LOWER_PRIORITY, processorTime, trim, watchdog } from "../sqlite/process.ts";
 import { SqliteWatch } from "../sqlite/watch.ts";
 import { type Connect, Database } from "./database.ts";
 import { type DatabaseOptions, DEFAULT_SELF_CHECK_BYTES, type NodeOptions } from "./options.ts";
@@ -19,6 +19,8 @@ import { Waker } from "./waker.ts";
 
 /** A node whose event loop stands still for so long ends itself. */
 const WATCHDOG_S = 15;
+/** V8 collects what is left of a large work within half a minute. */
+const TRIM_MS = 60_000;
 const DRAIN_LOOK_MS = 10;
 
 /** A database while it runs. */
@@ -47,6 +49,7 @@ export class Node {
   readonly #running = new Map<Database, Running>();
   readonly #selfChecks: SelfChecks;
   readonly #starved: Starved;
+  #trimAt: number;
   readonly #giveWay: GiveWay | undefined;
   #bug: (error: unknown) => void = () => {};
   #signal: AbortSignal | undefined;
@@ -56,6 +59,7 @@ export class Node {
     this.#env = env;
     this.#version = version;
     this.#started = env.clock.monotonic();
+    this.#trimAt = this.#started + TRIM_MS;
     this.#pulse = new Pulse(env.clock, () => this.#tick(), () => this.#check());
     this.#waker = new Waker(() => new SqliteWatch(), env.log, () => this.#stirred());
     this.#selfChecks = new SelfChecks(options.selfCheckBytes ?? DEFAULT_SELF_CHECK_BYTES);
@@ -105,7 +109,15 @@ export class Node {
     this.#starved.look();
     lookForMoves();
     for (const database of this.#databases) database.check();
+    this.#trim();
     this.#selfChecks.step(this.#databases).catch((error) => this.#bug(error));
+  }
+
+  #trim(): void {
+    const now = this.#env.clock.monotonic();
+    if (now < this.#trimAt) return;
+    this.#trimAt = now + TRIM_MS;
+    void trim();
   }
 
   /**

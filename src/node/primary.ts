@@ -317,6 +317,9 @@ export class Primary implements LocalDatabase, Checkpointed {
     for (let tries = 0; tries < 1000 && !this.#lost; tries++) {
       await this.#env.clock.sleep(tries === 0 ? 0 : 1);
       if (this.#lost || this.handle.walIndex.header() !== undefined) break;
+      // Asked before the lock is tried: a writer that has just let go would find it taken.
+      if (this.handle.isBeingWritten()) continue;
+      if (this.handle.walIndex.header() !== undefined) break;
       const lock = this.handle.walIndex.lock(SLOT.write, 1, "exclusive");
       if (lock === undefined) continue; // a writer is at work
       const broken = this.handle.walIndex.header() === undefined;

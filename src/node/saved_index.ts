@@ -17,7 +17,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import { formatWords, ZERO_WORDS } from "../base/bytes.ts";
+import { formatWords, giveBack, ZERO_WORDS } from "../base/bytes.ts";
 import type { Env } from "../base/env.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Txid } from "../base/types.ts";
@@ -175,6 +175,7 @@ export class SavedIndex {
       addAll(sum, words);
       writeAll(file, new Uint8Array(words.buffer), end);
       end += words.byteLength;
+      giveBack(words);
       await this.#env.clock.sleep(0);
       if (this.#closed) return;
     }
@@ -234,6 +235,7 @@ export async function loadIndex(
       for (let pgno = first, slot = 0; pgno <= last; pgno++, slot += 2) {
         index.record(pgno, words[slot]!, words[slot + 1]!, at, 0);
       }
+      giveBack(words);
       await env.clock.sleep(0);
     }
     const changes = new Uint32Array(

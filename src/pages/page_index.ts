@@ -12,7 +12,7 @@
  * @module
  */
 import { assert } from "../base/assert.ts";
-import type { Words } from "../base/bytes.ts";
+import { giveBack, type Words } from "../base/bytes.ts";
 import { LiveError } from "../base/errors.ts";
 import { lockPage, type Txid, ZERO_TXID } from "../base/types.ts";
 
@@ -187,8 +187,12 @@ export class PageIndex {
   #growTo(pageCount: number): void {
     const blocks = Math.ceil(Math.max(pageCount, this.#txids.length * 1.5) / BLOCK_PAGES);
     const capacity = Math.max(64, blocks * BLOCK_PAGES);
-    const grown = <T extends Float64Array | Uint32Array>(into: T, from: T): T => {
+    const grown = <T extends Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(
+      into: T,
+      from: T,
+    ): T => {
       into.set(from);
+      giveBack(from); // all that it outgrows is twice its size, until it is collected
       return into;
     };
     this.#txids = grown(new Float64Array(capacity), this.#txids);

@@ -96,7 +96,7 @@ export class Connection {
     this.#running = true;
     try {
       const modeNumber = mode === "passive" ? 0 : 3;
-      const rc = await this.#sqlite.checkpoint(this.handle, MAIN, modeNumber, log, done);
+      const rc = await this.#sqlite.live_checkpoint(this.handle, modeNumber, log, done);
       return { rc, log: log[0]!, done: done[0]! }; // also keeps the buffers referenced
     } finally {
       this.#running = false;

@@ -25,13 +25,6 @@ const SYMBOLS = {
   sqlite3_busy_timeout: { parameters: ["pointer", "i32"], result: "i32" },
   // sqlite3*, schema, op, int* or any
   sqlite3_file_control: { parameters: ["pointer", "buffer", "i32", "buffer"], result: "i32" },
-  // sqlite3*, schema, mode, int *nLog, int *nCkpt
-  checkpoint: {
-    name: "sqlite3_wal_checkpoint_v2",
-    parameters: ["pointer", "buffer", "i32", "buffer", "buffer"],
-    result: "i32",
-    nonblocking: true,
-  },
   // sqlite3_stmt*; for recovery, which may read a whole WAL
   step_async: {
     name: "sqlite3_step",
@@ -42,6 +35,12 @@ const SYMBOLS = {
 
   // live.c
   live_worker: { parameters: ["pointer"], result: "i32" },
+  // sqlite3*, mode, int *nLog, int *nCkpt
+  live_checkpoint: {
+    parameters: ["pointer", "i32", "buffer", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
   live_file: { parameters: ["pointer", "i32"], result: "pointer" },
   live_read_only: { parameters: ["pointer"], result: "i32" },
   live_read: { parameters: ["pointer", "buffer", "i32", "i64"], result: "i32" },
@@ -64,6 +63,7 @@ const SYMBOLS = {
   live_changed: { parameters: ["buffer" /* path */], result: "i64" },
   live_listener: { parameters: ["i32" /* port */], result: "i32" },
   live_listens: { parameters: ["i32", "i32"], result: "i32" }, // fd, port
+  live_trim: { parameters: [], result: "void", nonblocking: true },
   live_watchdog: { parameters: ["i32" /* seconds */], result: "i32" },
   // watch.c
   live_watch_open: { parameters: [], result: "pointer" },

@@ -4,8 +4,8 @@
 **
 **   live_worker()  lets one connection upgrade this process's shared checkpoint lock in place and put
 **                  it back, so that the lock is never free, not even for the time of a checkpoint.
-**   live_listener(), live_fs_type(), live_inode(), live_moved(),
-**   live_place_*(), live_changed(), live_watchdog()
+**   live_listener(), live_fs_type(), live_inode(), live_moved(), live_place_*(), live_changed(),
+**   live_trim(), live_watchdog()
 **                  what Deno does not offer of the system.
 **   live_watch_*() waits for commits: watch.c.
 **   live_way*()    gives way to other programs: priority.c.
@@ -13,6 +13,7 @@
 **   live_*         flat wrappers of the io methods of a sqlite3_file: no vtables by offset in TypeScript.
 */
 #include "sqlite3.c"
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -20,8 +21,25 @@
 #include <sys/vfs.h>
 
 #define LIVE_API __attribute__((visibility("default")))
+#define LIVE_WRITE 0   /* WAL_WRITE_LOCK */
 #define LIVE_CKPT 1    /* WAL_CKPT_LOCK */
 #define LIVE_RECOVER 2 /* WAL_RECOVER_LOCK */
+
+LIVE_API int live_shm_owner(sqlite3_file *f, int slot);
+static __thread int livePassive = 0; /* in a passive checkpoint */
+
+/*
+** A passive checkpoint that reads the wal-index header while a writer publishes it wants the write lock,
+** to look again: the writer would find it taken when it begins anew. So it has to come again instead,
+** unless the header stays broken without a writer: one has died in it.
+*/
+static int liveHeaderBroken(sqlite3_file *fd){
+  unixShmNode *shm = ((unixFile*)fd)->pShm ? ((unixFile*)fd)->pShm->pShmNode : 0;
+  const char *head = shm && shm->nRegion>0 ? (const char*)shm->apRegion[0] : 0;
+  if( head==0 ) return 1;
+  return live_shm_owner(fd, LIVE_WRITE)==0
+      && memcmp(head, head+sizeof(WalIndexHdr), sizeof(WalIndexHdr))!=0;
+}
 
 /*
 ** xShmLock of the worker. The control connection of this process holds CKPT shared for good: a POSIX
@@ -31,6 +49,7 @@
 static int liveShmLock(sqlite3_file *fd, int ofst, int n, int flags){
   unixFile *p = (unixFile*)fd;
   int rc, lock = flags & SQLITE_SHM_LOCK;
+  if( ofst==LIVE_WRITE && lock && livePassive && !liveHeaderBroken(fd) ) return SQLITE_BUSY;
   if( ofst!=LIVE_CKPT ) return unixShmLock(fd, ofst, n, flags);
   if( p->pShm==0 ) return SQLITE_IOERR_SHMLOCK;
   sqlite3_mutex_enter(p->pShm->pShmNode->pShmMutex);
@@ -60,6 +79,14 @@ LIVE_API int live_worker(sqlite3 *db){
   }
   f->pMethods = &methods;
   return SQLITE_OK;
+}
+
+LIVE_API int live_checkpoint(sqlite3 *db, int mode, int *log, int *done){
+  int rc;
+  livePassive = mode==SQLITE_CHECKPOINT_PASSIVE;
+  rc = sqlite3_wal_checkpoint_v2(db, "main", mode, log, done);
+  livePassive = 0;
+  return rc;
 }
 
 /* The file behind "main" (wal==0) or its WAL (wal==1); 0 if there is none. */
@@ -244,6 +271,13 @@ LIVE_API int live_place_look(int *out, int most){
 LIVE_API sqlite3_int64 live_changed(const char *path){
   struct stat s;
   return stat(path, &s) ? 0 : liveCtime(&s);
+}
+
+/* Gives memory that is free, but between some that is not, back to the system. Some milliseconds. */
+LIVE_API void live_trim(void){
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 /*

@@ -31,9 +31,9 @@ type Knows = "one" | "lists" | "beats" | "sessions";
 
 /** What a query loses on its way to a node that knows so much. */
 const UNKNOWN: Readonly<Record<Knows, RegExp>> = {
-  one: /(beats=1|session=\w+)&?/g,
-  lists: /(beats=1|session=\w+)&?/g,
-  beats: /session=\w+&?/g,
+  one: /(beats=1|session=[^&]+)&?/g,
+  lists: /(beats=1|session=[^&]+)&?/g,
+  beats: /session=[^&]+&?/g,
   sessions: /$^/,
 };
 
@@ -65,7 +65,7 @@ function proxyTo(node: LiveNode, knows: Knows): Counted {
       }
       const { method, headers, signal } = request;
       const body = method === "POST" ? { body: await request.arrayBuffer() } : {};
-      const session = searchParams.get("session") ?? "";
+      const [session] = (searchParams.get("session") ?? "").split("/") as [string];
       sessions.add(session);
       const query = search.replace(UNKNOWN[knows], "")
         .replace(session, forgotten.has(session) ? session.split("").reverse().join("") : session);

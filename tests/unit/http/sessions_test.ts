@@ -3,7 +3,7 @@ import { txid } from "../../../src/base/types.ts";
 import type { Beat } from "../../../src/changes/records.ts";
 import type { Report } from "../../../src/changes/source.ts";
 import type { Item, Numbered, Told } from "../../../src/http/report.ts";
-import { Sessions } from "../../../src/http/sessions.ts";
+import { parseTurn, Sessions } from "../../../src/http/sessions.ts";
 import { assert, assertEquals, assertThrows } from "../../support/assert.ts";
 import { fakeEnv } from "../../support/fake_env.ts";
 
@@ -34,8 +34,12 @@ function setUp() {
       return { epoch: EPOCH, txid: txid(at.get(path)!), hash: { high: 1, low: 2 }, staleMs: 0 };
     },
   }]));
-  const take = (items: readonly Item[], id = ID, beats = true) =>
-    sessions.take(items, databases, beats, id === "" ? undefined : id);
+  const turns = new Map<string, number>();
+  const take = (items: readonly Item[], id = ID, beats = true, nth = turns.get(id) ?? 0) => {
+    const answer = sessions.take(items, databases, beats, id === "" ? undefined : { id, nth });
+    turns.set(id, answer.kept ? nth + 1 : 0);
+    return answer;
+  };
   return { clock, at, databases, taken, take };
 }
 
@@ -80,7 +84,7 @@ Deno.test("Sessions takes nothing of a list that names what was not told in this
   assertEquals(taken, []);
   assertEquals(take([{ first: 1, count: 1 }]).kept, true, "what there was is there");
   return clock.advance(10_001).then(() => {
-    assertThrows(() => take([{ first: 1, count: 1 }]), /as number 1/);
+    assertThrows(() => take([{ first: 1, count: 1 }]), /List 2 of this session/);
   });
 });
 
@@ -107,4 +111,25 @@ Deno.test("Sessions keeps no more than so much, and answers all the same", () =>
   assertThrows(() => take([{ first: 1, count: 1 }], "session 0"), /as number 1/);
   assertEquals(take([long(1)], "session 0").kept, true, "its room is free");
   return clock.advance(10_001).then(() => assertEquals(take([long(1)], "new").kept, true));
+});
+
+Deno.test("Sessions takes lists in their turn: one that comes twice ends the session", () => {
+  const { at, taken, take } = setUp();
+  take([first(1), first(2)]);
+  at.set("/db/1", 8);
+  assertEquals(numbers(take([{ first: 1, count: 2 }]).answers), [1]); // a proxy asks, and asks again
+  taken.length = 0;
+  assertThrows(() => take([{ first: 1, count: 2 }], ID, true, 1), /List 1 of this session/);
+  assertThrows(() => take([{ first: 1, count: 2 }], ID, true, 2), /List 2 of this session/);
+  assertThrows(() => take([first(1)], "00000000000000bb", true, 1), /List 1 of this session/);
+  assertEquals(taken, []);
+  assertEquals(numbers(take([first(1)], ID, true, 0).answers), [1], "it is another session now");
+});
+
+Deno.test("parseTurn() reads what a replica's process says, and nothing else", () => {
+  assertEquals(parseTurn(`${ID}/0`), { id: ID, nth: 0 });
+  assertEquals(parseTurn(`${ID}/123456789012345`), { id: ID, nth: 123456789012345 });
+  for (const text of ["", ID, `${ID}/`, `/${ID}`, `${ID}/-1`, `${ID}/1e3`, `${ID}0/1`, "x/1"]) {
+    assertThrows(() => parseTurn(text), /Cannot read session=.*must be like/);
+  }
 });

@@ -41,6 +41,7 @@ function idlePrimary(
     wal,
     walIndex: { header: () => header.now, lock: () => undefined },
     backfilled: () => 0,
+    isBeingWritten: () => true,
     ...parts,
   } as unknown as DatabaseHandle;
   const index = new PageIndex(512);
@@ -112,6 +113,40 @@ Deno.test("Primary is not current while its wal-index cannot be read", async () 
   primary.look();
   assertEquals([primary.trouble(), primary.staleMs()], [undefined, 0]);
   await env.clock.advance(2000); // the recovery sees that there is nothing to do
+});
+
+Deno.test("Primary takes the write lock only for a header that is broken while nobody writes", async () => {
+  const header: { now: WalIndexHeader | undefined } = { now: HEADER };
+  const writer = { works: true, publishes: false };
+  const calls: string[] = [];
+  const lock = () => {
+    calls.push("lock");
+    return { [Symbol.dispose]: () => calls.push("unlock") };
+  };
+  const parts = {
+    walIndex: { header: () => header.now, lock },
+    isBeingWritten: () => {
+      if (writer.publishes) header.now = HEADER; // and lets go
+      return writer.works;
+    },
+    recover: () => {
+      calls.push("recover");
+      header.now = HEADER;
+      return Promise.resolve(true);
+    },
+  };
+  const { env, primary } = idlePrimary(header, parts);
+  const look = async (): Promise<string[]> => {
+    header.now = undefined;
+    primary.look();
+    await env.clock.advance(50);
+    return calls.splice(0);
+  };
+  assertEquals(await look(), [], "a writer is at work");
+  Object.assign(writer, { works: false, publishes: true });
+  assertEquals(await look(), [], "it has just let go: it would find the lock taken");
+  writer.publishes = false;
+  assertEquals(await look(), ["lock", "unlock", "recover"], "it died");
 });
 
 Deno.test("Primary reads a large transaction ahead when it is woken, whatever the disk says", () => {
