@@ -90,6 +90,7 @@ class FaultHandle implements Handle {
   lend(): void {}
   reclaim = (): boolean => true;
   isRestarting = (): boolean => false;
+  isBeingWritten = (): boolean => true;
 
   pageCountOf(header: WalIndexHeader): number {
     if (header.pageCount > 0) return header.pageCount;
