@@ -15,8 +15,8 @@ import type { Measure, Samples, Work } from "./work.ts";
 const SETTLE_MS = 2000;
 /** Opening so many leaves garbage, which V8 collects at its leisure, half a minute later at last. */
 const MANY_SETTLE_MS = 40_000;
-/** What comes every 25 s counts as what it is on average. */
-const MANY_SECONDS = 50;
+/** What comes every 40 s counts as what it is on average. */
+const MANY_SECONDS = 40;
 const DATABASES = 200;
 
 interface Who {

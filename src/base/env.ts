@@ -24,6 +24,49 @@ export function untilNext(clock: Clock, ms: number): number {
   return left < ms / 100 ? left + ms : left;
 }
 
+/** All that is done each second of one clock, with one timer. */
+class Seconds {
+  readonly #clock: Clock;
+  readonly #works = new Set<(at: number) => void>();
+  #cancel: () => void = () => {};
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(work: (at: number) => void): void {
+    this.#works.add(work);
+    if (this.#works.size === 1) this.#arm();
+  }
+
+  remove(work: (at: number) => void): void {
+    this.#works.delete(work);
+    if (this.#works.size === 0) this.#cancel();
+  }
+
+  #arm(): void {
+    const ms = untilNext(this.#clock, 1000);
+    const at = this.#clock.monotonic() + ms;
+    this.#cancel = this.#clock.after(ms, () => {
+      this.#arm();
+      this.#works.forEach((work) => work(at)); // unlike an iterator it makes nothing for each
+    });
+  }
+}
+
+const seconds = new WeakMap<Clock, Seconds>();
+
+/**
+ * Calls `work`, which throws nothing, at each whole second of the clock (`at`, monotonic; timers may fire
+ * a little early), until it is disposed of. Hundreds cost one timer together.
+ */
+export function eachSecond(clock: Clock, work: (at: number) => void): Disposable {
+  let all = seconds.get(clock);
+  if (all === undefined) seconds.set(clock, all = new Seconds(clock));
+  all.add(work);
+  return { [Symbol.dispose]: () => all.remove(work) };
+}
+
 export interface Random {
   /** In [0, 1). */
   fraction(): number;
@@ -135,6 +178,7 @@ export class Stop implements Disposable {
   readonly #outer: AbortSignal;
   readonly #forward = (): void => this.abort();
   readonly #cancel: (() => void) | undefined;
+  #aborted = false;
 
   constructor(outer: AbortSignal, after?: { readonly clock: Clock; readonly ms: number }) {
     this.#outer = outer;
@@ -147,7 +191,13 @@ export class Stop implements Disposable {
     return this.#controller.signal;
   }
 
+  /** As the signal says, for who asks often. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
   abort(reason?: unknown): void {
+    this.#aborted = true;
     this.#controller.abort(reason);
   }
 

@@ -23,7 +23,7 @@ export class Waiters {
 
   /** For who waits again and again, until it is disposed of; `signal` ends every wait. */
   join(signal: AbortSignal): Waiter {
-    const waiter = new Waiter(this.#clock, signal, () => this.#all.delete(waiter));
+    const waiter = new Waiter(signal, () => this.#all.delete(waiter));
     this.#all.add(waiter);
     return waiter;
   }
@@ -31,38 +31,29 @@ export class Waiters {
   /** Resolves when woken, at time `due` (monotonic) or when `signal` aborts. */
   async wait(signal: AbortSignal, due: number): Promise<void> {
     using waiter = this.join(signal);
-    await waiter.wait(() => due);
+    const ms = Math.max(0, due - this.#clock.monotonic());
+    const cancel = this.#clock.after(ms, () => waiter.wake());
+    await waiter.wait();
+    cancel();
   }
 }
 
-/** Waits once at a time. Its timer outlives a wait: who is woken for each commit sets none. */
+/** Waits once at a time. */
 export class Waiter implements Disposable {
-  readonly #clock: Clock;
   readonly #signal: AbortSignal;
   readonly #left: () => void;
   readonly #wake = (): void => this.wake();
   #resolve: (() => void) | undefined;
-  #due: () => number = () => Infinity;
-  /** When the timer fires, undefined without one. */
-  #armed: number | undefined;
-  #cancel: () => void = () => {};
 
-  constructor(clock: Clock, signal: AbortSignal, left: () => void) {
-    this.#clock = clock;
+  constructor(signal: AbortSignal, left: () => void) {
     this.#signal = signal;
     this.#left = left;
     signal.addEventListener("abort", this.#wake);
   }
 
-  /**
-   * Resolves when woken from now on, at time `due` (monotonic) or when the signal aborts. `due` is asked
-   * again then: it may have become later.
-   */
-  wait(due: () => number): Promise<void> {
+  /** Resolves when woken from now on, or when the signal aborts. */
+  wait(): Promise<void> {
     if (this.#signal.aborted) return Promise.resolve();
-    this.#due = due;
-    const at = due();
-    if (this.#armed === undefined || at < this.#armed) this.#arm(at);
     return new Promise((resolve) => this.#resolve = resolve);
   }
 
@@ -72,20 +63,7 @@ export class Waiter implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#cancel();
     this.#signal.removeEventListener("abort", this.#wake);
     this.#left();
-  }
-
-  #arm(at: number): void {
-    this.#cancel();
-    this.#armed = at;
-    this.#cancel = this.#clock.after(Math.max(0, at - this.#clock.monotonic()), () => {
-      this.#armed = undefined;
-      if (this.#resolve === undefined) return;
-      const due = this.#due();
-      if (due > this.#clock.monotonic()) this.#arm(due);
-      else this.wake();
-    });
   }
 }

@@ -46,6 +46,8 @@ export interface Report {
   readonly lagMs?: number;
 }
 
+export type Reported = (beat: Beat | undefined) => void;
+
 export interface ChangeSource {
   /**
    * Yields a hello record, then waits until newer than `since` and yields all that is newer as ONE
@@ -78,10 +80,11 @@ export interface ChangeSource {
   hashes(request: HashesRequest, signal: AbortSignal): AsyncIterable<Bytes>;
 
   /**
-   * Tells how far the asker is, and may return where the source is: then its stream is there, and may
-   * have no heartbeats. Never throws, a lost report is followed by the next one.
+   * Tells how far the asker is. `done` is called once it has been sent, or cannot be, with where the
+   * source is if it says so: then its stream is there, and may have no heartbeats. Never throws, a lost
+   * report is followed by the next one. No promise: each database reports each second.
    */
-  report(report: Report, signal: AbortSignal): Promise<Beat | undefined>;
+  report(report: Report, signal: AbortSignal, done: Reported): void;
 
   /**
    * Tells who follows the asker, and returns who is above the other side, nearest first; never throws.

@@ -12,8 +12,14 @@ import { type ErrorCode, LiveError, messageOf } from "../base/errors.ts";
 import { formatAncestors, type Lineage } from "../base/lineage.ts";
 import { formatPosition, isId } from "../base/types.ts";
 import type { Compression } from "../node/options.ts";
-import { type Beat, PROTOCOL_VERSION } from "../changes/records.ts";
-import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
+import { PROTOCOL_VERSION } from "../changes/records.ts";
+import type {
+  ChangeSource,
+  ChangesRequest,
+  HashesRequest,
+  Report,
+  Reported,
+} from "../changes/source.ts";
 import {
   type Above,
   type Branch,
@@ -66,7 +72,6 @@ const FAR_MS = 5;
 const PASSED_ON: readonly ErrorCode[] = ["position_gone", "not_ready"];
 
 const NEVER = new AbortController().signal;
-const NOWHERE = Promise.resolve(undefined);
 const UPSTREAM: Settings = { url: "upstream.url", ca: "upstream.ca" };
 
 export class HttpSource implements ChangeSource, Reporter {
@@ -142,20 +147,21 @@ export class HttpSource implements ChangeSource, Reporter {
     yield* this.#body(response, limit.signal);
   }
 
-  report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
+  report(report: Report, signal: AbortSignal, done: Reported): void {
     if (this.#told?.report !== report) {
       this.#told = { path: this.#options.path, replica: this.#replica, report };
     }
     const told = this.#told;
     const { access, reports } = this.#options;
     if (access === undefined || reports === undefined) {
-      return this.reportAlone(told, signal).then(() => undefined);
+      void this.reportAlone(told, signal).then(() => done(undefined));
+      return;
     }
     try {
-      return reports.send(access(), this, told, signal);
+      reports.send(access(), this, told, signal, done);
     } catch (error) {
       this.#notTaken(error);
-      return NOWHERE;
+      done(undefined);
     }
   }
 

@@ -120,7 +120,8 @@ export function take(
 ): Answer {
   database?.downstreams.report(replica, report);
   const beat = beats ? database?.beat(replica) : undefined;
-  return { chain: database?.chain.join() ?? "", ...(beat && { beat }) };
+  const chain = database?.chain.join() ?? "";
+  return beat === undefined ? { chain } : { chain, beat };
 }
 
 /** Chains alone for who did not ask for more: so it was before there were beats. */

@@ -2,7 +2,7 @@
  * The reports of all databases that follow one upstream: one request at a time, and what comes
  * meanwhile goes out together with the next. A report alone waits for nobody; 200 databases that report
  * each second cost a request, not 200, and its answer is the heartbeat of them all. May import: base/,
- * changes/records, http/{client,report}.
+ * changes/source, http/{client,report}.
  *
  * Lists belong to a session: what was told before is not told again, but named by a number, and the
  * upstream answers what has changed. Who is quiet costs next to nothing so, on the wire and here.
@@ -13,7 +13,7 @@
  * @module
  */
 import type { Random } from "../base/env.ts";
-import type { Beat } from "../changes/records.ts";
+import type { Reported } from "../changes/source.ts";
 import type { Access } from "./client.ts";
 import { type Answer, ListText, MAX_NUMBERS, type Numbered, type Told } from "./report.ts";
 
@@ -39,7 +39,7 @@ interface Entry {
   readonly by: Reporter;
   readonly told: Told;
   readonly signal: AbortSignal;
-  readonly sent: (beat: Beat | undefined) => void;
+  readonly done: Reported;
   /** In the session of its list. */
   said: Said;
 }
@@ -100,11 +100,11 @@ export class Reports {
     this.#random = random;
   }
 
-  /** Resolves when it has been sent, or cannot be; with where the upstream is if that was told. */
-  send(access: Access, by: Reporter, told: Told, signal: AbortSignal): Promise<Beat | undefined> {
+  /** `done`: as a ChangeSource's. */
+  send(access: Access, by: Reporter, told: Told, signal: AbortSignal, done: Reported): void {
     let line = this.#lines.get(access);
     if (line === undefined) this.#lines.set(access, line = new Line(this.#random));
-    return line.send(by, told, signal);
+    line.send(by, told, signal, done);
   }
 }
 
@@ -119,11 +119,9 @@ class Line {
     this.#session = new Session(random.id());
   }
 
-  send(by: Reporter, told: Told, signal: AbortSignal): Promise<Beat | undefined> {
-    const { promise, resolve } = Promise.withResolvers<Beat | undefined>();
-    this.#waiting.push({ by, told, signal, sent: resolve, said: this.#session.of(by) });
+  send(by: Reporter, told: Told, signal: AbortSignal, done: Reported): void {
+    this.#waiting.push({ by, told, signal, done, said: this.#session.of(by) });
     if (!this.#busy) void this.#work();
-    return promise;
   }
 
   async #work(): Promise<void> {
@@ -141,22 +139,25 @@ class Line {
 
   /** Those that have room in one list, by number; who has given up is let go. */
   #next(): { entries: Entry[]; list: ListText } {
-    for (const entry of this.#waiting) entry.said = this.#session.of(entry.by);
-    this.#waiting.sort((a, b) => a.said.nth - b.said.nth);
+    const waiting = this.#waiting;
+    this.#waiting = []; // who is let go may report anew
+    waiting.forEach((entry) => entry.said = this.#session.of(entry.by));
+    waiting.sort((a, b) => a.said.nth - b.said.nth);
     const entries: Entry[] = [];
     const list = new ListText();
-    let taken = 0;
-    for (const entry of this.#waiting) {
-      if (entry.signal.aborted) entry.sent(undefined);
-      else {
-        const { nth, told } = entry.said;
-        const isSame = told === entry.told;
-        if (!(isSame ? list.add(nth) : list.add(nth, entry.told))) break;
-        entries.push(entry);
+    let isFull = false;
+    const others = waiting.filter((entry) => {
+      const { said: { nth, told }, signal } = entry;
+      if (signal.aborted) {
+        entry.done(undefined);
+        return false;
       }
-      taken++;
-    }
-    this.#waiting = this.#waiting.slice(taken);
+      const isSame = told === entry.told;
+      if (isFull || !(isSame ? list.add(nth) : list.add(nth, entry.told))) return isFull = true;
+      entries.push(entry);
+      return false;
+    });
+    if (others.length > 0) this.#waiting = [...others, ...this.#waiting];
     return { entries, list };
   }
 
@@ -170,20 +171,19 @@ class Line {
     const { answers, kept } = told === "lost" ? { answers: [], kept: false } : told;
     if (kept) session.answered(answers);
     else this.#session = new Session(this.#random.id());
-    let place = 0;
-    for (const { by, told, signal, sent, said } of entries) {
-      const answer = kept ? said.answer : answers[place++];
+    entries.forEach(({ by, told, signal, done, said }, nth) => {
+      const answer = kept ? said.answer : answers[nth];
       said.told = told;
-      if (answer === undefined || signal.aborted) sent(undefined); // or it follows nobody any more
+      if (answer === undefined || signal.aborted) done(undefined); // or it follows nobody any more
       else {
         if (answer.chain !== said.followed) by.follows(said.followed = answer.chain);
-        sent(answer.beat);
+        done(answer.beat);
       }
-    }
+    });
   }
 }
 
-async function alone({ by, told, signal, sent }: Entry): Promise<void> {
+async function alone({ by, told, signal, done }: Entry): Promise<void> {
   await by.reportAlone(told, signal);
-  sent(undefined);
+  done(undefined);
 }

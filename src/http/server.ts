@@ -245,9 +245,8 @@ export class Server {
     const beats = c.req.query("beats") === "1";
     const session = c.req.query("session");
     const list = parseList(await this.#text(c, MAX_REPORTS_BYTES));
-    const databases = new Map(this.#node.databases.map((one) => [one.options.path, one]));
     const turn = session === undefined ? undefined : parseTurn(session);
-    const { answers, kept } = this.#sessions.take(list, databases, beats, turn);
+    const { answers, kept } = this.#sessions.take(list, this.#node.byPath, beats, turn);
     const response = jsonOf(formatAnswers(answers, beats));
     if (kept) response.headers.set(SESSION_HEADER, session!);
     return response;

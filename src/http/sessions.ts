@@ -71,12 +71,12 @@ export class Sessions {
     for (const item of items) collect(item, session, all);
     const kept = turn !== undefined && beats && this.#keep(turn, session, all);
     const answers: Numbered[] = [];
-    for (const one of all) {
+    all.forEach((one) => {
       const answer = take(one.told, databases.get(one.told.path), beats);
       if (!kept) answers.push(answer);
       else if (!isSame(answer, one.answer)) answers.push({ nth: one.nth, ...answer });
       one.answer = answer;
-    }
+    });
     return { answers, kept };
   }
 
@@ -93,12 +93,12 @@ export class Sessions {
     let others = 0;
     for (const one of this.#all.values()) if (one !== session) others += one.bytes;
     let size = bytes;
-    for (const one of all) {
+    all.forEach((one) => {
       const before = kept.get(one.nth);
-      if (before === one) continue;
+      if (before === one) return;
       size += bytesOf(one) - (before === undefined ? 0 : bytesOf(before));
       kept.set(one.nth, one);
-    }
+    });
     const fits = others + size <= MAX_BYTES && all.every(({ nth }) => nth >= 0);
     if (fits) {
       this.#all.set(id, { kept, turn: nth + 1, bytes: size, askedAt: this.#clock.monotonic() });

@@ -242,8 +242,8 @@ export class Applier implements Target {
   #maintain(): void {
     const { mxFrame } = this.#header;
     if (this.#checkpointing !== undefined || mxFrame < this.#options.soft) return;
-    if (this.#env.clock.monotonic() < this.#backOffUntil) return;
     if (this.#handle.walIndex.backfilled >= mxFrame) return;
+    if (this.#env.clock.monotonic() < this.#backOffUntil) return;
     this.#checkpointing = this.#checkpoint.watch(() => this.#pass(mxFrame)).finally(() => {
       this.#checkpointing = undefined;
     });

@@ -87,8 +87,7 @@ export class Checkpointer {
   }
 
   /** Starts a checkpoint if one is due and none is under way. `quietMs`: since the last commit. */
-  maintain(quietMs: number): void {
-    const now = this.#env.clock.monotonic();
+  maintain(quietMs: number, now = this.#env.clock.monotonic()): void {
     if (this.#startedAt !== undefined || now < this.#backOffUntil) return;
     const sincePass = now - this.#lastPass;
     const { log } = this.#primary;
@@ -106,8 +105,7 @@ export class Checkpointer {
   }
 
   /** Why the log grows, a sentence; undefined while all is well. */
-  trouble(): string | undefined {
-    const now = this.#env.clock.monotonic();
+  trouble(now = this.#env.clock.monotonic()): string | undefined {
     const ms = now - (this.#lentAt ?? this.#startedAt ?? Infinity);
     if (ms > OVERDUE_MS && this.#lentAt !== undefined) {
       return `others have had the checkpoint lock for ${Math.round(ms / 1000)} s: one is in a ` +

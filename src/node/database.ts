@@ -305,22 +305,21 @@ export class Database implements Waited {
   }
 
   /** Once a second. */
-  check(): void {
+  check(now: number): void {
     this.#primary?.look();
     this.#primary?.check();
     this.#replica?.check();
-    this.#view?.check();
-    this.#logStall();
+    this.#view?.check(now);
+    this.#logStall(now);
   }
 
   /** Says once that it makes no progress although it is live, and once that this is over. */
-  #logStall(): void {
+  #logStall(now: number): void {
     const live = this.#state === "serving" || this.#state === "streaming" ||
       this.#state === "catching-up";
-    const late = live && (this.#view?.lagMs() ?? 0) > LATE_MS ? this.#view?.why() : undefined;
-    const reason = this.#primary?.trouble() ?? this.#replica?.trouble() ?? late;
+    const late = live && (this.#view?.lagMs(now) ?? 0) > LATE_MS ? this.#view?.why() : undefined;
+    const reason = this.#primary?.trouble(now) ?? this.#replica?.trouble() ?? late;
     if ((reason === undefined) === (this.#stalledSince === undefined)) return;
-    const now = this.#env.clock.monotonic();
     if (reason !== undefined) this.#env.log.warn("stalled", { reason });
     else this.#env.log.info("goes on", { after_ms: Math.round(now - this.#stalledSince!) });
     this.#stalledSince = reason === undefined ? undefined : now;

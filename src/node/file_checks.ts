@@ -73,7 +73,7 @@ export class FileChecks {
 }
 
 /** Small databases are not read again and again: a round takes so long at least. */
-const ROUND_S = 10;
+const ROUND_S = 30;
 
 /** The replicas of a node, one after the other and from the beginning again, so many bytes a second. */
 export class SelfChecks {

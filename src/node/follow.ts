@@ -7,7 +7,7 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import { type Env, Stop } from "../base/env.ts";
+import { eachSecond, type Env, Stop } from "../base/env.ts";
 import { type ErrorCode, LiveError } from "../base/errors.ts";
 import { type Epoch, type Txid, ZERO_TXID } from "../base/types.ts";
 import { decode } from "../changes/decoder.ts";
@@ -17,8 +17,8 @@ import { isPageSize } from "../wal/format.ts";
 import type { Target } from "./target.ts";
 
 export const SILENCE_MS = 3000;
-/** Between two looks while we work on what came. */
-const OWN_WORK_MS = 500;
+/** Between two looks at how long nothing has come. */
+const LOOK_MS = 1000;
 /** A page may come again while it changes: so often, on average; and small databases may grow. */
 const COPIES_A_PAGE = 32;
 const COPIES_FREE = 262_144;
@@ -70,7 +70,7 @@ export async function followOnce(
   /** An answer comes, or is applied: it tells more than what is said beside it. */
   let busy = request.wanted !== undefined;
   const beside: Beside = (beat, askedAt) => {
-    if (busy || connection.signal.aborted || beat.epoch !== grammar.epoch) return;
+    if (busy || connection.aborted || beat.epoch !== grammar.epoch) return;
     try {
       events.heartbeat(beat, askedAt);
       // Of something newer the stream itself must tell.
@@ -204,14 +204,16 @@ function fromRecord(record: ErrorRecord): LiveError {
 class SilenceGuard {
   readonly #env: Env;
   readonly #onSilence: () => void;
+  readonly #looks: Disposable;
+  /** Infinity: our own work is not their silence. */
   #last: number;
-  #cancel: () => void = () => {};
+  #cancel: (() => void) | undefined;
 
   constructor(env: Env, onSilence: () => void) {
     this.#env = env;
     this.#onSilence = onSilence;
     this.#last = env.clock.monotonic();
-    this.#arm();
+    this.#looks = eachSecond(env.clock, (at) => this.#look(at));
   }
 
   /** As if a byte had come. */
@@ -226,22 +228,24 @@ class SilenceGuard {
     for await (const chunk of chunks) {
       this.#last = this.#env.clock.monotonic();
       events.bytes(chunk.length);
-      this.#last = Infinity; // our own work is not their silence
+      this.#last = Infinity;
       yield chunk;
       this.#last = this.#env.clock.monotonic();
     }
   }
 
   stop(): void {
-    this.#cancel();
+    this.#looks[Symbol.dispose]();
+    this.#cancel?.();
   }
 
-  #arm(): void {
-    const left = this.#last + SILENCE_MS - this.#env.clock.monotonic();
-    const ms = left === Infinity ? OWN_WORK_MS : Math.max(0, left) + 1;
-    this.#cancel = this.#env.clock.after(ms, () => {
+  /** A timer only where the end may come before the next look. */
+  #look(at: number): void {
+    if (at - this.#last < SILENCE_MS - LOOK_MS || this.#cancel !== undefined) return;
+    const left = Math.max(0, this.#last + SILENCE_MS - at);
+    this.#cancel = this.#env.clock.after(left + 1, () => {
+      this.#cancel = undefined;
       if (this.#env.clock.monotonic() - this.#last > SILENCE_MS) this.#onSilence();
-      else this.#arm();
     });
   }
 }

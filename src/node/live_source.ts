@@ -8,7 +8,7 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { sameWords } from "../base/bytes.ts";
-import { type Env, untilNext } from "../base/env.ts";
+import { eachSecond, type Env } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { placeIn } from "../base/lineage.ts";
 import {
@@ -28,19 +28,23 @@ import {
   Unread,
 } from "../changes/answer.ts";
 import { type Beat, encodeHashes, encodeHeartbeat, encodeHello } from "../changes/records.ts";
-import type { ChangeSource, ChangesRequest, HashesRequest } from "../changes/source.ts";
+import type {
+  ChangeSource,
+  ChangesRequest,
+  HashesRequest,
+  Report,
+  Reported,
+} from "../changes/source.ts";
 import type { Counters } from "./counters.ts";
 import type { Checked } from "./self_check.ts";
 
 const HEARTBEAT_MS = 1000;
 /** A millisecond each. */
 const UNREAD_TRIES = 1000;
-/** Who was told beside the stream needs no heartbeat for so long; it gives a stream up after 3 s. */
-const TOLD_MS = 2000;
+/** Who was told beside the stream needs no heartbeat in that second or the next; it gives up after 3 s. */
+const TOLD_MS = 1500;
 /** A stream carries something that often in any case: machines on the way forget quiet connections. */
-const KEEP_ALIVE_MS = 24_000;
-/** Streams that look again at about the same time do so together. */
-const TOGETHER_MS = 250;
+const KEEP_ALIVE_MS = 40_000;
 /** Hashes a record: 128 KiB. */
 const HASHES_PER_RECORD = 16384;
 
@@ -62,6 +66,8 @@ export class LiveSource implements ChangeSource {
   readonly #env: Env;
   readonly #cache = new AnswerCache();
   readonly #waiters: Waiters;
+  /** The same again while nothing changes: each second one for each who follows. */
+  #lastBeat: Beat | undefined;
   #ended: LiveError | undefined;
 
   constructor(database: LocalDatabase, env: Env) {
@@ -93,21 +99,22 @@ export class LiveSource implements ChangeSource {
     yield this.#hello();
     let { wanted } = request;
     const { clock } = this.#env;
-    let beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
-    let keepAlive = beat + KEEP_ALIVE_MS;
-    /** Of the next heartbeat, as far as is known by now. */
-    const due = (): number => {
-      const quiet = Math.min(keepAlive, (request.toldAt?.() ?? -Infinity) + TOLD_MS);
-      return Math.max(beat, Math.floor(quiet / TOGETHER_MS) * TOGETHER_MS);
-    };
+    let beatAt = clock.monotonic();
+    let isDue = false;
+    using _beats = eachSecond(clock, (at) => {
+      const told = request.toldAt?.() ?? -Infinity;
+      if (at - told < TOLD_MS && at - beatAt < KEEP_ALIVE_MS) return;
+      isDue = true;
+      waiter.wake();
+    });
     while (!signal.aborted) {
       if (this.#ended !== undefined) throw this.#ended;
       const { position } = database;
       if (at !== undefined && at.epoch !== position.epoch) throw otherHistory(at, position);
-      if (clock.monotonic() >= due()) { // of the history that hello told: after the two checks
+      if (isDue) { // of the history that hello told: after the two checks
+        isDue = false;
+        beatAt = clock.monotonic();
         yield this.#heartbeat(at);
-        beat = clock.monotonic() + untilNext(clock, HEARTBEAT_MS);
-        keepAlive = beat + KEEP_ALIVE_MS;
         continue;
       }
       if (at === undefined || wanted !== undefined || position.txid > at.txid) {
@@ -116,7 +123,7 @@ export class LiveSource implements ChangeSource {
         else at = yield* this.#rounds(at, wanted, request);
         wanted = undefined;
         request.taken?.(at);
-      } else await waiter.wait(due);
+      } else await waiter.wait();
     }
   }
 
@@ -148,8 +155,8 @@ export class LiveSource implements ChangeSource {
   }
 
   /** Nobody to tell: who asks in this process knows. */
-  report(): Promise<undefined> {
-    return Promise.resolve(undefined);
+  report(_report: Report, _signal: AbortSignal, done: Reported): void {
+    done(undefined);
   }
 
   /** Lets commits gather; heartbeats go on. */
@@ -167,8 +174,12 @@ export class LiveSource implements ChangeSource {
   }
 
   #beat(): Beat {
-    const { position, index } = this.#database;
-    return { ...position, hash: index.hash, staleMs: this.#database.staleMs() };
+    const { position: { epoch, txid }, index: { hash } } = this.#database;
+    const staleMs = this.#database.staleMs();
+    const last = this.#lastBeat;
+    const isSame = last?.txid === txid && last.epoch === epoch && last.staleMs === staleMs &&
+      sameWords(last.hash, hash);
+    return isSame ? last : this.#lastBeat = { epoch, txid, hash, staleMs };
   }
 
   #heartbeat(at: Position | undefined): Bytes {

@@ -46,6 +46,7 @@ export class Node {
   readonly #version: string;
   readonly #started: number;
   #databases: readonly Database[];
+  #byPath: ReadonlyMap<string, Database>;
   readonly #running = new Map<Database, Running>();
   readonly #selfChecks: SelfChecks;
   readonly #starved: Starved;
@@ -66,11 +67,17 @@ export class Node {
     this.#starved = new Starved(env, () => processorTime()?.waited);
     if (options.giveWay) this.#giveWay = new GiveWay(env, LOWER_PRIORITY, processorTime);
     this.#databases = options.databases.map((database) => this.#make(database));
+    this.#byPath = byPath(this.#databases);
   }
 
   /** In the order of the config. */
   get databases(): readonly Database[] {
     return this.#databases;
+  }
+
+  /** Paths are as they were written. */
+  get byPath(): ReadonlyMap<string, Database> {
+    return this.#byPath;
   }
 
   /** Runs until `signal` aborts and everything has stopped. */
@@ -101,20 +108,22 @@ export class Node {
   #tick(): boolean {
     watchdog(WATCHDOG_S);
     let soon = this.#giveWay?.look() ?? false;
-    for (const database of this.#databases) if (database.tick()) soon = true;
+    this.#databases.forEach((database) => {
+      if (database.tick()) soon = true;
+    });
     return soon;
   }
 
   #check(): void {
     this.#starved.look();
     lookForMoves();
-    for (const database of this.#databases) database.check();
-    this.#trim();
+    const now = this.#env.clock.monotonic();
+    this.#databases.forEach((database) => database.check(now));
+    this.#trim(now);
     this.#selfChecks.step(this.#databases).catch((error) => this.#bug(error));
   }
 
-  #trim(): void {
-    const now = this.#env.clock.monotonic();
+  #trim(now: number): void {
     if (now < this.#trimAt) return;
     this.#trimAt = now + TRIM_MS;
     void trim();
@@ -133,6 +142,7 @@ export class Node {
     const gone = this.#databases.filter((database) => !next.includes(database));
     const fresh = next.filter((database) => !this.#databases.includes(database));
     this.#databases = next;
+    this.#byPath = byPath(next);
     await Promise.all(gone.map((database) => this.#end(database)));
     for (const database of fresh) this.#start(database, signal);
     const paths = (databases: readonly Database[]): string[] =>
@@ -188,7 +198,7 @@ export class Node {
 
   /** Paths are compared as written. @throws {LiveError} "not_found". */
   database(path: string): Database {
-    const found = this.#databases.find((database) => database.options.path === path);
+    const found = this.#byPath.get(path);
     if (found !== undefined) return found;
     throw new LiveError("not_found", "No database of this path is served here");
   }
@@ -205,6 +215,10 @@ export class Node {
       databases: this.#databases.map((database) => database.status()),
     };
   }
+}
+
+function byPath(databases: readonly Database[]): ReadonlyMap<string, Database> {
+  return new Map(databases.map((database) => [database.options.path, database]));
 }
 
 /** Both come from the same parser, which writes their keys in one order. */

@@ -38,9 +38,9 @@ export class Overdue {
 
   /** A sentence; undefined while all is well. */
   trouble(): string | undefined {
-    const ms = this.#clock.monotonic() - (this.#since ?? Infinity);
-    if (ms <= OVERDUE_MS) return undefined;
-    return notEnded(this.#what, ms);
+    if (this.#since === undefined) return undefined;
+    const ms = this.#clock.monotonic() - this.#since;
+    return ms <= OVERDUE_MS ? undefined : notEnded(this.#what, ms);
   }
 }
 

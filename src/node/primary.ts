@@ -77,6 +77,8 @@ export class Primary implements LocalDatabase, Checkpointed {
   readonly #checkpointer: Checkpointer;
   readonly #database: WatchedFile;
   #header: WalIndexHeader;
+  /** Asked each second: the same again while nothing is committed. */
+  #position: Position;
   /** `change` when all was read, of a log that others restarted; what is read next tells if all was seen. */
   #unproven: number | undefined;
   #failingSince: number | undefined;
@@ -106,6 +108,7 @@ export class Primary implements LocalDatabase, Checkpointed {
     const interval = parts.options.checkpointIntervalMs;
     this.#checkpointer = new Checkpointer(this, { soft, hard }, interval, env);
     this.#header = header;
+    this.#position = { epoch: parts.epoch, txid: parts.follower.txid };
     this.#lastCommit = this.#lastLook = env.clock.monotonic();
     this.#database = new WatchedFile(this.handle.database);
     this.pages = new PageReader({
@@ -117,7 +120,9 @@ export class Primary implements LocalDatabase, Checkpointed {
   }
 
   get position(): Position {
-    return { epoch: this.#parts.epoch, txid: this.follower.txid };
+    const { txid } = this.follower;
+    if (this.#position.txid !== txid) this.#position = { epoch: this.#parts.epoch, txid };
+    return this.#position;
   }
 
   get log(): LogState {
@@ -146,17 +151,16 @@ export class Primary implements LocalDatabase, Checkpointed {
   }
 
   /** Why it makes no progress although it should, a sentence; undefined while all is well. */
-  trouble(): string | undefined {
-    const ms = (since: number | undefined): number =>
-      since === undefined ? 0 : this.#env.clock.monotonic() - since;
-    if (ms(this.#badSince) > OVERDUE_MS) {
+  trouble(now = this.#env.clock.monotonic()): string | undefined {
+    if (now - (this.#badSince ?? now) > OVERDUE_MS) {
       return "the wal-index header is broken, a writer died in it, and it cannot be recovered";
     }
-    if (ms(this.#failingSince) > OVERDUE_MS) return "the WAL cannot be read";
-    if (ms(this.#lastLook) > OVERDUE_MS) {
-      return `the log has not been looked at for ${Math.round(ms(this.#lastLook) / 1000)} s`;
+    if (now - (this.#failingSince ?? now) > OVERDUE_MS) return "the WAL cannot be read";
+    const unseenMs = now - this.#lastLook;
+    if (unseenMs > OVERDUE_MS) {
+      return `the log has not been looked at for ${Math.round(unseenMs / 1000)} s`;
     }
-    return this.#database.trouble ?? this.#saveError ?? this.#checkpointer.trouble();
+    return this.#database.trouble ?? this.#saveError ?? this.#checkpointer.trouble(now);
   }
 
   /** Reads what was committed since the last look. Never throws; true if there was something. */
@@ -300,7 +304,7 @@ export class Primary implements LocalDatabase, Checkpointed {
   #maintain(): void {
     const now = this.#env.clock.monotonic();
     if (this.#unsaved && now - this.#lastSave >= SAVE_MS) this.#save();
-    this.#checkpointer.maintain(now - this.#lastCommit);
+    this.#checkpointer.maintain(now - this.#lastCommit, now);
   }
 
   /** A header in the middle of a write, for microseconds; or its writer died there. */

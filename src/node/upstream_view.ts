@@ -58,6 +58,13 @@ export class UpstreamView {
   #reportFrom = -Infinity;
   /** The last one, again as long as it says the same: a quiet database makes nothing for it. */
   #report: Report | undefined;
+  /** The connection of the report that is under way. */
+  #reportedBy: AbortController | undefined;
+  readonly #answered = (beat: Beat | undefined): void => {
+    const askedAt = this.#reportFrom - REPORT_MS;
+    if (beat !== undefined && this.#reportedBy === this.#connection) this.#beside(beat, askedAt);
+    this.#reported(this.#reportAgain);
+  };
   readonly #branches: () => readonly Branch[];
   #above: readonly Above[] | undefined;
   /** Branches were told: that there are none any more has to be told, too. */
@@ -187,8 +194,7 @@ export class UpstreamView {
   }
 
   /** Since this copy was last known to be what the primary has, ms; 0 while it is. */
-  lagMs(): number {
-    const now = this.#env.clock.monotonic();
+  lagMs(now = this.#env.clock.monotonic()): number {
     // Heartbeats come each second: one may be late, two are not.
     const silent = now - (this.#currentAt ?? now) > QUIET_MS ? this.#currentAt : undefined;
     const since = Math.min(
@@ -239,33 +245,30 @@ export class UpstreamView {
   }
 
   /** Once a second: it reports when nothing happens, too. */
-  check(): void {
+  check(now = this.#env.clock.monotonic()): void {
     this.logProgress();
     if (!this.isConnected) return;
-    this.reportSoon();
-    this.#exchangeTree();
+    this.reportSoon(now);
+    this.#exchangeTree(now);
   }
 
   /** Sends the positions, one report at a time; what changes meanwhile goes out with the next. */
-  reportSoon(): void {
+  reportSoon(now = this.#env.clock.monotonic()): void {
     if (this.#reporting) {
       this.#reportAgain = true;
       return;
     }
-    const signal = this.#connection?.signal;
-    if (this.#source === undefined || this.#epoch === undefined || signal === undefined) return;
+    const connection = this.#connection;
+    if (this.#source === undefined || this.#epoch === undefined || connection === undefined) return;
     this.#reporting = true;
-    const now = this.#env.clock.monotonic();
     if (now < this.#reportFrom) {
       this.#env.clock.after(this.#reportFrom - now, () => this.#reported(true));
       return;
     }
     this.#reportFrom = now + REPORT_MS;
-    const beside = this.#beside;
-    void this.#source.report(this.#newReport(this.#epoch), signal).then((beat) => {
-      if (beat !== undefined && !signal.aborted) beside(beat, now);
-      this.#reported(this.#reportAgain);
-    });
+    this.#reportedBy = connection;
+    const report = this.#newReport(this.#epoch, now);
+    this.#source.report(report, connection.signal, this.#answered);
   }
 
   #reported(again: boolean): void {
@@ -273,11 +276,11 @@ export class UpstreamView {
     if (again) this.reportSoon();
   }
 
-  #newReport(epoch: Epoch): Report {
+  #newReport(epoch: Epoch, now: number): Report {
     const applied = this.#applied;
     const received = this.#received > applied ? this.#received : applied;
     const durable = this.#durable;
-    const lagMs = this.lagMs();
+    const lagMs = this.lagMs(now);
     const last = this.#report;
     if (
       last !== undefined && last.epoch === epoch && last.received === received &&
@@ -287,11 +290,10 @@ export class UpstreamView {
   }
 
   /** Only where somebody follows this node or looks at it: each costs a request a second. */
-  #exchangeTree(): void {
+  #exchangeTree(now: number): void {
     const branches = this.#branches();
     const told = branches.length > 0 || this.#toldBranches;
     if (!told && this.#upstreamCurrent === undefined && this.#lookedAt === undefined) return;
-    const now = this.#env.clock.monotonic();
     const isStale = now - (this.#upstreamCurrent ?? now) > CUT_OFF_MS;
     const isWatched = isStale || now - (this.#lookedAt ?? -Infinity) < WATCHED_MS;
     const signal = this.#connection?.signal;

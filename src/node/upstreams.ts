@@ -17,9 +17,15 @@ import { type Env, Stop } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
 import { type Lineage, supersedes } from "../base/lineage.ts";
 import type { Position } from "../base/types.ts";
-import type { Beat, Hello } from "../changes/records.ts";
+import type { Hello } from "../changes/records.ts";
 import { askHello } from "../changes/repair.ts";
-import type { ChangeSource, ChangesRequest, HashesRequest, Report } from "../changes/source.ts";
+import type {
+  ChangeSource,
+  ChangesRequest,
+  HashesRequest,
+  Report,
+  Reported,
+} from "../changes/source.ts";
 import type { Above, Branch } from "../changes/tree.ts";
 
 /** A node that hangs is passed over then. */
@@ -96,8 +102,8 @@ export class Upstreams implements ChangeSource {
     yield* source.hashes(request, signal);
   }
 
-  report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
-    return this.#chosen.source.report(report, signal);
+  report(report: Report, signal: AbortSignal, done: Reported): void {
+    this.#chosen.source.report(report, signal, done);
   }
 
   async tree(

@@ -29,6 +29,8 @@ export class PageIndex {
   #newest = new Float64Array(0);
   #high = 0;
   #low = 0;
+  /** Asked each second: the same again while it is. */
+  #hash: Words = { high: 0, low: 0 };
   /** Pages whose frame is set, in order, so that a log restart costs what the log held. */
   #logged: number[] = [];
   floor: Txid = ZERO_TXID;
@@ -45,7 +47,10 @@ export class PageIndex {
 
   /** XOR of all pages' hashes. */
   get hash(): Words {
-    return { high: this.#high >>> 0, low: this.#low >>> 0 };
+    const high = this.#high >>> 0;
+    const low = this.#low >>> 0;
+    if (this.#hash.high !== high || this.#hash.low !== low) this.#hash = { high, low };
+    return this.#hash;
   }
 
   frameOf(pgno: number): number {

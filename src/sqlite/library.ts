@@ -76,6 +76,7 @@ const SYMBOLS = {
   // watcher, int *numbers, how many
   live_watch_wait: { parameters: ["pointer", "buffer", "i32"], result: "i32", nonblocking: true },
   // priority.c
+  live_processor_time: { parameters: ["buffer" /* double[2] */], result: "i32" },
   live_way_open: { parameters: ["i32" /* nice */], result: "i32" },
   live_way: { parameters: ["i32" /* giving */], result: "void" },
   live_way_given: { parameters: [], result: "i32" },

@@ -199,8 +199,10 @@ static sqlite3_int64 liveCtime(const struct stat *s){
 /*
 ** Whether many databases are still where they were opened, each second: one call for all of them. Their
 ** paths are looked at only where what is open has another ctime than at the last such look (to rename
-** or to remove a file changes it), and now and then. One thread.
+** or to remove a file changes it), and now and then. Each look is at LIVE_PLACES of them, in turns, or at a
+** quarter where that is more. One thread.
 */
+#define LIVE_PLACES 64
 #define LIVE_LOOKS 4 /* without the paths: a folder further up may have been moved, which no file shows */
 
 typedef struct LivePlace {
@@ -209,10 +211,11 @@ typedef struct LivePlace {
   sqlite3_int64 inode;       /* of the -wal */
   sqlite3_int64 ctimes[2];   /* of both, at the last look at the paths */
   int looks;                 /* since then */
+  int moved;                 /* at the last one */
 } LivePlace;
 
 static LivePlace *livePlaces = 0;
-static int livePlaceCount = 0;
+static int livePlaceCount = 0, livePlaceNext = 0;
 
 /* Returns its number, -1 without memory. Both files must stay open until live_place_remove(). */
 LIVE_API int live_place_add(
@@ -240,6 +243,7 @@ LIVE_API int live_place_add(
 LIVE_API void live_place_remove(int id){
   free(livePlaces[id].wal);
   livePlaces[id].f = 0;
+  livePlaces[id].moved = 0;
 }
 
 static int livePlaceMoved(LivePlace *p){
@@ -258,12 +262,16 @@ static int livePlaceMoved(LivePlace *p){
   return 0;
 }
 
-/* Writes the numbers of at most `most` that are elsewhere into `out`, and returns how many. */
+/* Writes the numbers of at most `most` that were elsewhere when looked at into `out`; returns how many. */
 LIVE_API int live_place_look(int *out, int most){
-  int i, n = 0;
-  for(i=0; i<livePlaceCount && n<most; i++){
-    if( livePlaces[i].f && livePlaceMoved(&livePlaces[i]) ) out[n++] = i;
+  int i, n = 0, looks = livePlaceCount/4>LIVE_PLACES ? livePlaceCount/4 : LIVE_PLACES;
+  if( looks>livePlaceCount ) looks = livePlaceCount;
+  for(i=0; i<looks; i++){
+    LivePlace *p = &livePlaces[livePlaceNext];
+    livePlaceNext = (livePlaceNext+1) % livePlaceCount;
+    p->moved = p->f && livePlaceMoved(p);
   }
+  for(i=0; i<livePlaceCount && n<most; i++) if( livePlaces[i].moved ) out[n++] = i;
   return n;
 }
 

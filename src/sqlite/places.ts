@@ -34,7 +34,7 @@ export class Place {
     places.set(this.#id, this);
   }
 
-  /** At the last look. */
+  /** When it was looked at. */
   get moved(): boolean {
     return this.#moved > 0 && this.#moved === Place.#looks;
   }
@@ -53,8 +53,8 @@ export class Place {
 }
 
 /**
- * Looks at all places of this process. A file that was moved or replaced is noticed at once, a folder
- * that was within five looks.
+ * Looks at places of this process: at all, or in turns where there are more than 64, within five looks.
+ * A file that was moved or replaced is noticed then, a folder further up after five looks at the place.
  */
 export function lookForMoves(): void {
   if (places.size > 0) Place.look();

@@ -37,18 +37,12 @@ export interface ProcessorTime {
   readonly waited: number;
 }
 
-/**
- * Undefined where the system does not count it. Source: Documentation/scheduler/sched-stats, of the first
- * thread, which is the event loop's.
- */
+const times = new Float64Array(2);
+
+/** Undefined where the system does not count it. Source: Documentation/scheduler/sched-stats. */
 export function processorTime(): ProcessorTime | undefined {
-  try {
-    const [ran, waited] = Deno.readTextFileSync("/proc/self/schedstat").split(" ").map(Number);
-    if (!Number.isFinite(ran) || !Number.isFinite(waited)) return undefined;
-    return { ran: ran! / 1e6, waited: waited! / 1e6 };
-  } catch {
-    return undefined;
-  }
+  if (sqlite().live_processor_time(times) === 0) return undefined;
+  return { ran: times[0]!, waited: times[1]! };
 }
 
 /** Where both want a whole processor, a program of nice 0 gets nine parts of ten. */

@@ -85,3 +85,22 @@ scopedTest(
     await close();
   },
 );
+
+scopedTest("of many places each is looked at within five looks", async (scope) => {
+  const all: Open[] = [];
+  for (let nth = 0; nth < 150; nth++) all.push(await open(scope, `many/${nth}.db`));
+  const moved = (): number[] => all.flatMap(({ place }, nth) => place.moved ? [nth] : []);
+  const seen: number[][] = [];
+  const away = [0, 70, 149];
+  for (const nth of away) await Deno.rename(all[nth]!.path, `${all[nth]!.path}.away`);
+  for (let look = 0; look < 8; look++) {
+    lookForMoves();
+    seen.push(moved());
+  }
+  assertEquals(seen[0]!.length < away.length, true, "not all at once");
+  for (const found of seen.slice(4)) assertEquals(found, away, "and it stays known");
+  for (const nth of away) await Deno.rename(`${all[nth]!.path}.away`, all[nth]!.path);
+  for (let look = 0; look < 5; look++) lookForMoves();
+  assertEquals(moved(), []);
+  for (const one of all) await one.close();
+});

@@ -16,6 +16,7 @@ import type {
   ChangesRequest,
   HashesRequest,
   Report,
+  Reported,
 } from "../../src/changes/source.ts";
 import { type Life, never } from "./fault_clock.ts";
 import type { Chance } from "./fault_plan.ts";
@@ -73,10 +74,14 @@ export class FaultLink implements ChangeSource {
     return this.#carry((source) => source.hashes(request, signal), signal, false);
   }
 
-  async report(report: Report, signal: AbortSignal): Promise<Beat | undefined> {
+  report(_report: Report, signal: AbortSignal, done: Reported): void {
+    void this.#report(signal).then(done);
+  }
+
+  /** The source itself takes no reports: a primary's server does. */
+  async #report(signal: AbortSignal): Promise<Beat | undefined> {
     const { life, chance } = this.#parts;
     if (!life.alive) await never();
-    await this.#parts.upstream()?.report(report, signal);
     const beat = this.#streams > 0 ? this.#parts.beat() : undefined;
     if (beat === undefined) return undefined;
     this.#toldAt = life.clock.monotonic();

@@ -175,7 +175,7 @@ export class World implements Disposable {
     this.#node = { life, database, handles: [] };
     const check = (): void => {
       life.clock.after(1000, check);
-      database.check();
+      database.check(life.clock.monotonic());
     };
     life.clock.after(1000, check);
     database.run(new AbortController().signal).catch((error) => {

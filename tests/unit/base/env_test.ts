@@ -1,4 +1,4 @@
-import { silentLog, Stop, systemClock, systemRandom } from "../../../src/base/env.ts";
+import { eachSecond, silentLog, Stop, systemClock, systemRandom } from "../../../src/base/env.ts";
 import { parseEpoch } from "../../../src/base/types.ts";
 import { assert, assertEquals, assertNotEquals } from "../../support/assert.ts";
 import { FakeClock, SeededRandom } from "../../support/fake_env.ts";
@@ -23,6 +23,31 @@ Deno.test("Clock.sleep() and after() wait", async () => {
   cancel();
   await new Promise<void>((resolve) => systemClock.after(5, resolve));
   assertEquals(cancelled, []);
+});
+
+Deno.test("eachSecond() calls all at whole seconds with one timer, until they are disposed of", async () => {
+  const clock = new FakeClock();
+  const called: string[] = [];
+  await clock.advance(300);
+  {
+    using _a = eachSecond(clock, (at) => called.push(`a ${at}`));
+    await clock.advance(100);
+    const b = eachSecond(clock, (at) => {
+      called.push(`b ${at}`);
+      if (at === 2000) b[Symbol.dispose](); // while it is called
+    });
+    assertEquals(clock.waiting, 1);
+    await clock.advance(2600);
+    assertEquals(called, ["a 1000", "b 1000", "a 2000", "b 2000", "a 3000"]);
+    assertEquals(clock.waiting, 1);
+  }
+  assertEquals(clock.waiting, 0, "nobody is left");
+  const last = eachSecond(clock, (at) => {
+    called.push(`c ${at}`);
+    last[Symbol.dispose](); // the last one, while it is called
+  });
+  await clock.advance(2000);
+  assertEquals([called.slice(5), clock.waiting], [["c 4000"], 0]);
 });
 
 Deno.test("systemRandom.id() is an epoch, each time another", () => {

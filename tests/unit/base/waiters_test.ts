@@ -28,48 +28,25 @@ Deno.test("Waiters are woken together, at their time, or by their signal", async
   assertEquals([waiters.size, clock.waiting], [0, 0]);
 });
 
-Deno.test("a Waiter keeps its timer from wait to wait, and is not woken by what came before", async () => {
+Deno.test("a Waiter waits again and again, is not woken by what came before, and sets no timer", async () => {
   const { clock, waiters, stop, woken, note } = setup();
-  using waiter = waiters.join(stop.signal);
-  waiters.wake(); // nobody waits: nothing to remember
-  for (const name of ["1", "2", "3"]) {
-    note(name, waiter.wait(() => 1000));
-    await clock.advance(100);
-    assertEquals(woken.length, Number(name) - 1);
-    waiters.wake();
+  {
+    using waiter = waiters.join(stop.signal);
+    waiters.wake(); // nobody waits: nothing to remember
+    for (const name of ["1", "2"]) {
+      note(name, waiter.wait());
+      await clock.advance(100);
+      assertEquals(woken.length, Number(name) - 1);
+      waiters.wake();
+      await settle();
+      assertEquals([woken.at(-1), clock.waiting], [name, 0]);
+    }
+    note("aborted", waiter.wait());
+    stop.abort();
     await settle();
-    assertEquals([woken.at(-1), clock.waiting], [name, 1]);
+    note("at once", waiter.wait());
+    await settle();
+    assertEquals([woken.slice(2), waiters.size], [["aborted", "at once"], 1]);
   }
-  await clock.advance(1000); // it fires while nobody waits
-  note("4", waiter.wait(() => 2000));
-  await clock.advance(600);
-  assertEquals([woken.length, clock.waiting], [3, 1]);
-  await clock.advance(100);
-  assertEquals(woken.at(-1), "4");
-  note("5", waiter.wait(() => 9000));
-  waiters.wake();
-  note("sooner", waiter.wait(() => 2500)); // the timer is that of the last wait
-  assertEquals(clock.waiting, 1);
-  await clock.advance(1000);
-  assertEquals([woken.at(-1), clock.waiting], ["sooner", 0]);
-});
-
-Deno.test("a Waiter asks again at its time, which may be later by then", async () => {
-  const { clock, waiters, stop, woken, note } = setup();
-  using waiter = waiters.join(stop.signal);
-  let due = 1000;
-  note("1", waiter.wait(() => due));
-  due = 1500; // it is told of by nobody
-  await clock.advance(1000);
-  assertEquals([woken, clock.waiting], [[], 1]);
-  await clock.advance(499);
-  assertEquals(woken, []);
-  await clock.advance(1);
-  assertEquals(woken, ["1"]);
-  due = 3000;
-  note("2", waiter.wait(() => due));
-  waiters.wake();
-  note("3", waiter.wait(() => 9000));
-  await clock.advance(1500);
-  assertEquals(woken, ["1", "2"], "its timer was for an earlier wait");
+  assertEquals(waiters.size, 0);
 });

@@ -90,12 +90,23 @@ function setUp(knows: Knows = "lists") {
 
 const never = new AbortController().signal;
 
+/** Resolves with where the upstream says it is. */
+function send(
+  reports: Reports,
+  access: Access,
+  by: Reporter,
+  one: Told,
+  signal: AbortSignal,
+): Promise<Beat | undefined> {
+  return new Promise((resolve) => reports.send(access, by, one, signal, resolve));
+}
+
 Deno.test("Reports sends one alone and at once, what comes meanwhile together", async () => {
   const { requests, followed, reporters, reports, answer } = setUp();
   const access: Access = {};
   const sent: [number, number | undefined][] = [];
   for (const nth of [1, 2, 3, 4]) {
-    void reports.send(access, reporters[nth]!, told(nth), never).then((beat) => {
+    void send(reports, access, reporters[nth]!, told(nth), never).then((beat) => {
       sent.push([nth, beat?.txid]);
     });
     await settle();
@@ -106,7 +117,7 @@ Deno.test("Reports sends one alone and at once, what comes meanwhile together", 
   await answer();
   assertEquals(sent, [[1, undefined], [2, 2], [3, 3], [4, 4]], "and who answers says where it is");
   assertEquals(followed, ["of 2", "of 3", "of 4"]);
-  void reports.send(access, reporters[5]!, told(5), never);
+  void send(reports, access, reporters[5]!, told(5), never);
   await settle();
   assertEquals(requests.at(-1), 5, "it is idle again");
 });
@@ -114,7 +125,7 @@ Deno.test("Reports sends one alone and at once, what comes meanwhile together", 
 Deno.test("Reports sends together what comes at the same moment", async () => {
   const { requests, reporters, reports, answer } = setUp();
   const access: Access = {};
-  const all = [1, 2, 3].map((nth) => reports.send(access, reporters[nth]!, told(nth), never));
+  const all = [1, 2, 3].map((nth) => send(reports, access, reporters[nth]!, told(nth), never));
   await settle();
   assertEquals(requests, [[1, 2, 3]]);
   await answer();
@@ -127,7 +138,7 @@ Deno.test("Reports tells nobody whom it followed once it follows nobody any more
   const promoted = new AbortController();
   for (const nth of [1, 2, 3]) {
     const signal = nth === 2 ? promoted.signal : never;
-    void reports.send(access, reporters[nth]!, told(nth), signal);
+    void send(reports, access, reporters[nth]!, told(nth), signal);
   }
   await settle();
   promoted.abort(); // while the list is on its way
@@ -137,7 +148,7 @@ Deno.test("Reports tells nobody whom it followed once it follows nobody any more
 
 Deno.test("Reports keeps upstreams apart, so one that hangs is in nobody's way", async () => {
   const { requests, reporters, reports } = setUp();
-  for (const nth of [1, 2]) void reports.send({ token: "a" }, reporters[nth]!, told(nth), never);
+  for (const nth of [1, 2]) void send(reports, { token: "a" }, reporters[nth]!, told(nth), never);
   await settle();
   assertEquals(requests, [1, 2]);
 });
@@ -145,7 +156,7 @@ Deno.test("Reports keeps upstreams apart, so one that hangs is in nobody's way",
 Deno.test("Reports sends each alone to an upstream that knows no lists", async () => {
   const { requests, reporters, reports, answer } = setUp("one");
   const access: Access = {};
-  const all = [1, 2, 3].map((nth) => reports.send(access, reporters[nth]!, told(nth), never));
+  const all = [1, 2, 3].map((nth) => send(reports, access, reporters[nth]!, told(nth), never));
   await settle();
   for (let nth = 0; nth < 2; nth++) await answer();
   assertEquals(await Promise.all(all), [undefined, undefined, undefined]);
@@ -157,7 +168,7 @@ Deno.test("Reports sends nothing of who has given up, and lets it go on", async 
   const access: Access = {};
   const gone = new AbortController();
   const all = [1, 2, 3, 4].map((nth) =>
-    reports.send(access, reporters[nth]!, told(nth), nth < 3 ? gone.signal : never)
+    send(reports, access, reporters[nth]!, told(nth), nth < 3 ? gone.signal : never)
   );
   gone.abort();
   await settle();
@@ -166,13 +177,28 @@ Deno.test("Reports sends nothing of who has given up, and lets it go on", async 
   assertEquals(requests, [[3, 4]]);
 });
 
+Deno.test("Reports takes what is told anew by who is just let go", async () => {
+  const { requests, reporters, reports, answer } = setUp();
+  const access: Access = {};
+  const gone = new AbortController();
+  for (const nth of [1, 2]) {
+    reports.send(access, reporters[nth]!, told(nth), gone.signal, () => { // as on a new connection
+      reports.send(access, reporters[nth]!, told(nth + 4), never, () => {});
+    });
+  }
+  gone.abort();
+  await settle();
+  await answer();
+  assertEquals(requests, [[5, 6]]);
+});
+
 Deno.test("Reports tells nothing twice in a session, and hears only what has changed", async () => {
   const { requests, sessions, followed, reporters, reports, upstream, answer } = setUp("sessions");
   const access: Access = {};
   const all = [told(1), told(2), told(3), told(4)];
   /** All of them report; returns where they learn the upstream is. */
   const report = async (which = all): Promise<(number | undefined)[]> => {
-    const sent = which.map((one) => reports.send(access, reporters[idOf(one)]!, one, never));
+    const sent = which.map((one) => send(reports, access, reporters[idOf(one)]!, one, never));
     await settle();
     await answer();
     return (await Promise.all(sent)).map((beat) => beat?.txid);

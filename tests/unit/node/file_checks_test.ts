@@ -26,24 +26,24 @@ function database(pageCount: number, role: "primary" | "replica" = "replica") {
   return { role, read, state, checks: new FileChecks(parts, fakeEnv()) };
 }
 
-Deno.test("SelfChecks reads so much each second, and begins anew after ten at the soonest", async () => {
+Deno.test("SelfChecks reads so much each second, and begins anew after thirty at the soonest", async () => {
   const all = Array.from({ length: 10 }, () => database(2));
   const checks = new SelfChecks(5 * PAGE_BYTES);
   const count = (): number => all.reduce((sum, { read }) => sum + read.length, 0);
   const counts: number[] = [];
-  for (let second = 1; second <= 21; second++) {
+  for (let second = 1; second <= 61; second++) {
     await checks.step(all);
     counts.push(count());
   }
-  const pause = (pages: number): number[] => Array(7).fill(pages);
+  const pause = (pages: number): number[] => Array(27).fill(pages);
   assertEquals(counts, [5, 10, 15, ...pause(20), 25, 30, 35, ...pause(40), 45]);
   assertEquals(all[9]!.read, [1, 2, 1, 2], "each in its turn");
 });
 
 Deno.test("SelfChecks goes on without a pause where a round takes longer", async () => {
-  const all = [database(30), database(40)];
+  const all = [database(80), database(120)];
   const checks = new SelfChecks(5 * PAGE_BYTES);
-  for (let second = 1; second <= 28; second++) {
+  for (let second = 1; second <= 80; second++) {
     await checks.step(all);
     assertEquals(all[0]!.read.length + all[1]!.read.length, 5 * second);
   }
@@ -56,7 +56,7 @@ Deno.test("SelfChecks reads all in one second if it may, and no primary's", asyn
     for (let second = 0; second < count; second++) await checks.step(all);
     return all.map(({ read }) => read);
   };
-  assertEquals(await seconds(10), [[1, 2, 3], [], [1]]);
+  assertEquals(await seconds(30), [[1, 2, 3], [], [1]]);
   assertEquals(await seconds(1), [[1, 2, 3, 1, 2, 3], [], [1, 1]]);
   await checks.step([]);
 });
@@ -68,6 +68,6 @@ Deno.test("SelfChecks goes on with the next database where one cannot be read", 
   for (let second = 0; second < 2; second++) await checks.step(all);
   assertEquals(all.map(({ read }) => read.length), [1, 0, 1], "its turn ends the second");
   all[1]!.state.fails = new TypeError("a bug");
-  for (let second = 2; second < 10; second++) await checks.step(all);
+  for (let second = 2; second < 30; second++) await checks.step(all);
   await assertRejects(() => checks.step(all), /a bug/);
 });

@@ -7,7 +7,7 @@ import {
   txid,
 } from "../../../src/base/types.ts";
 import type { Beat, Begin, Commit, Hello } from "../../../src/changes/records.ts";
-import type { ChangeSource, Report } from "../../../src/changes/source.ts";
+import type { ChangeSource, Report, Reported } from "../../../src/changes/source.ts";
 import { UpstreamView } from "../../../src/node/upstream_view.ts";
 import { assert, assertEquals, assertMatch } from "../../support/assert.ts";
 import { fakeEnv, settle } from "../../support/fake_env.ts";
@@ -47,7 +47,7 @@ const beat = (id: number, epoch = EPOCH) =>
   ({ type: "heartbeat", epoch, txid: txid(id), hash: HASH, staleMs: 0, sent: txid(id) }) as const;
 
 /** A source that keeps the reports; each takes `takes` ms. */
-class Reported implements ChangeSource {
+class ReportedTo implements ChangeSource {
   readonly reports: Report[] = [];
   takes: Promise<void> = Promise.resolve();
   says: Beat | undefined;
@@ -57,10 +57,9 @@ class Reported implements ChangeSource {
   hashes(): never {
     throw new Error("not asked for");
   }
-  async report(report: Report): Promise<Beat | undefined> {
+  report(report: Report, _signal: AbortSignal, done: Reported): void {
     this.reports.push(report);
-    await this.takes;
-    return this.says;
+    void this.takes.then(() => done(this.says));
   }
   get applied(): number[] {
     return this.reports.map(({ applied }) => applied);
@@ -70,7 +69,7 @@ class Reported implements ChangeSource {
 function setup() {
   const env = fakeEnv();
   const view = new UpstreamView({ url: "http://primary:9090", path: "/data/app.db" }, env);
-  const source = new Reported();
+  const source = new ReportedTo();
   const lag = (): [txids: number, bytes: number, ms: number] => {
     const { txids, bytes, ms } = view.status().lag;
     return [txids, bytes, ms];
@@ -278,7 +277,7 @@ Deno.test("UpstreamView hands on what is said beside the stream, until it is dis
 Deno.test("UpstreamView counts what it hears late from when it was asked for", async () => {
   const { env, view } = setup();
   view.hello(hello(5));
-  view.connected(new Reported());
+  view.connected(new ReportedTo());
   view.appliedAt(txid(5));
   await env.clock.advance(5000);
   view.heartbeat(beat(5), 2000);
@@ -438,7 +437,7 @@ Deno.test("UpstreamView looks elsewhere when the upstream is cut off, not when i
   const asked: number[] = [];
   const left: string[] = [];
   let above: readonly boolean[] = [true];
-  const source: ChangeSource = Object.assign(new Reported(), {
+  const source: ChangeSource = Object.assign(new ReportedTo(), {
     tree: () => {
       asked.push(env.clock.monotonic());
       const hops = above.map((connected) => ({ url: "x", path: "/data/db", connected }));
