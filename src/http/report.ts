@@ -74,7 +74,7 @@ export class ListText {
       run.count++;
       return true;
     }
-    const item = told === undefined ? "" : JSON.stringify({ nth, ...entryOf(told) });
+    const item = told === undefined ? "" : itemText(nth, told);
     const bytes = told === undefined ? MAX_RUN_BYTES : bytesOf(item) + 1;
     if (this.#bytes > 2 && this.#bytes + bytes > MAX_REPORTS_BYTES) return false;
     this.#bytes += bytes;
@@ -164,14 +164,14 @@ function jsonOf({ epoch, lagMs, received, durable, applied }: Report): Record<st
   };
 }
 
+function itemText(nth: number, { path, replica, report }: Told): string {
+  return JSON.stringify({ nth, path, replica, ...jsonOf(report) });
+}
+
 /** In UTF-8; nearly all are ASCII, which is not copied to be measured. */
 function bytesOf(text: string): number {
   // deno-lint-ignore no-control-regex
   return /^[\x00-\x7f]*$/.test(text) ? text.length : new TextEncoder().encode(text).length;
-}
-
-function entryOf({ path, replica, report }: Told): Record<string, unknown> {
-  return { path, replica, ...jsonOf(report) };
 }
 
 function itemOf(item: unknown): Item {

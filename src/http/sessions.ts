@@ -12,6 +12,7 @@
 import { sameWords } from "../base/bytes.ts";
 import type { Clock } from "../base/env.ts";
 import { LiveError } from "../base/errors.ts";
+import { isId } from "../base/types.ts";
 import type { Beat } from "../changes/records.ts";
 import { type Answer, type Item, type Numbered, type Reported, take, type Told } from "./report.ts";
 
@@ -74,8 +75,10 @@ export class Sessions {
     all.forEach((one) => {
       const answer = take(one.told, databases.get(one.told.path), beats);
       if (!kept) answers.push(answer);
-      else if (!isSame(answer, one.answer)) answers.push({ nth: one.nth, ...answer });
-      one.answer = answer;
+      else if (!isSame(answer, one.answer)) {
+        answers.push({ nth: one.nth, ...answer });
+        one.answer = answer;
+      }
     });
     return { answers, kept };
   }
@@ -143,8 +146,8 @@ function isSameBeat(a: Beat | undefined, b: Beat | undefined): boolean {
 
 /** Of the query, "id/nth". @throws {LiveError} "bad_request". */
 export function parseTurn(text: string): Turn {
-  const [, id, nth] = text.match(/^([0-9a-f]{16})\/([0-9]{1,15})$/) ?? [];
-  if (id !== undefined) return { id, nth: Number(nth) };
+  const [id = "", nth = "", ...more] = text.split("/");
+  if (isId(id) && /^[0-9]{1,15}$/.test(nth) && more.length === 0) return { id, nth: Number(nth) };
   throw new LiveError(
     "bad_request",
     `Cannot read session=${text}: must be like 00c0ffee00c0ffee/0`,
