@@ -10,7 +10,7 @@
  * file descriptor left. Connections that are there go on. So we look each second, and listen again.
  * @module
  */
-import { type Env, untilNext } from "../base/env.ts";
+import { eachSecond, type Env } from "../base/env.ts";
 import { LiveError, messageOf } from "../base/errors.ts";
 import type { ListenAddress } from "../node/options.ts";
 import { listening } from "../sqlite/process.ts";
@@ -26,7 +26,6 @@ export type Handler = (
   completed: Promise<unknown>,
 ) => Promise<Response>;
 
-const LOOK_MS = 1000;
 /** Said again only if it has been well meanwhile. */
 const LOST_AGAIN_MS = 60_000;
 
@@ -63,7 +62,10 @@ export class Listener {
     this.#signal = signal;
     this.#tls = tls;
     this.#server = this.#first(addr);
-    this.#lookLater();
+    const looks = eachSecond(env.clock, () => {
+      if (signal.aborted) looks[Symbol.dispose]();
+      else this.#look();
+    });
     signal.addEventListener("abort", () => this.#end.abort(), { once: true });
   }
 
@@ -96,12 +98,8 @@ export class Listener {
     }
   }
 
-  #lookLater(): void {
-    this.#env.clock.after(untilNext(this.#env.clock, LOOK_MS), () => {
-      if (this.#signal.aborted) return;
-      if (!this.#isListening()) this.#renewals = this.#renewals.then(() => this.#listenAgain());
-      this.#lookLater();
-    });
+  #look(): void {
+    if (!this.#isListening()) this.#renewals = this.#renewals.then(() => this.#listenAgain());
   }
 
   /** After a renewal that was under way it may be well again. */

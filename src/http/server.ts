@@ -192,9 +192,7 @@ export class Server {
 
   /** Who follows whom is told with every answer, also with a refusal: so a cycle is found at once. */
   #addChain(c: Request): void {
-    const database = this.#node.databases.find(({ options }) =>
-      options.path === c.req.query("path")
-    );
+    const database = this.#node.byPath.get(c.req.query("path") ?? "");
     if (database !== undefined) c.res.headers.set(CHAIN_HEADER, database.chain.join());
   }
 
